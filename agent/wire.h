@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wire protocol between the host (proxy, CLI) and husk-agent.
+ *
+ * One vsock stream to WIRE_PORT is one session. A session carries frames, each an 8-byte little-endian header and
+ * at most WIRE_PAYLOAD_MAX bytes. Only the host opens sessions. Both ends treat the other as hostile: a frame that
+ * breaks a rule of this file ends the session (and, for an init or exec session, its process).
+ *
+ * A session has one role, decided by its first request:
+ *   CREATE  init session of a container: relays its stdio; closing it kills the container.
+ *   EXEC    one further process in a container: relays its stdio; closing it kills that process.
+ *   others  plain request/response, any number, answered in order.
+ *
+ * Data flow is bounded by credit. A sender may have at most the receiver's granted bytes in flight per channel;
+ * it starts with WIRE_CREDIT and grows by each WINDOW frame. So a stalled reader of stdout never blocks stderr,
+ * signals or the resize of the same session.
+ */
+#ifndef HUSK_AGENT_WIRE_H
+#define HUSK_AGENT_WIRE_H
+
+#include <stdint.h>
+
+#define WIRE_VERSION 1u
+#define WIRE_PORT 1024u	      /* vsock port on which the agent listens */
+#define WIRE_READY_PORT 1023u /* the agent connects to CID 2, this port, once it listens; the VMM refuses and notes "ready" */
+#define WIRE_PAYLOAD_MAX 65536u
+#define WIRE_CREDIT 262144u	      /* initial credit of each data channel, bytes */
+#define WIRE_PLAN_MAX (8u << 20)      /* accumulated PLAN bytes of one session */
+#define WIRE_TEXT_MAX 4096u	      /* error text, bytes, no NUL */
+
+struct wire_hdr {
+	uint32_t len; /* payload bytes that follow, <= WIRE_PAYLOAD_MAX */
+	uint8_t type; /* enum wire_type */
+	uint8_t chan; /* enum wire_chan for DATA, EOF and WINDOW; else 0 */
+	uint16_t zero;
+};
+_Static_assert(sizeof(struct wire_hdr) == 8, "frame header");
+
+enum wire_chan {
+	WIRE_STDIN = 0,	 /* host -> guest */
+	WIRE_STDOUT = 1, /* guest -> host; the only output channel when a tty is used */
+	WIRE_STDERR = 2, /* guest -> host */
+};
+
+enum wire_type {
+	/* both directions */
+	WIRE_HELLO = 1, /* struct wire_hello; first frame each way */
+	WIRE_DATA,	/* bytes of chan, within credit */
+	WIRE_EOF,	/* no more DATA on chan (stdin: half-close; stdout/stderr: the last writer is gone) */
+	WIRE_WINDOW,	/* u32: more credit for chan. Host may close its reader with WIRE_EOF on STDOUT/STDERR:
+			 * the agent then closes the pipe, so that the process gets SIGPIPE/EPIPE */
+
+	/* host -> agent */
+	WIRE_PLAN = 16, /* next bytes of a plan (plan.h); consumed by CREATE, EXEC, UPDATE or NET */
+	WIRE_CREATE,	/* no payload. -> OK { u32 guest pid } or ERROR. Environment built, process waits for START */
+	WIRE_START,	/* cid (no NUL); from any session. -> OK or ERROR. The process has been exec'ed when OK */
+	WIRE_EXEC,	/* no payload. -> OK { u32 guest pid } or ERROR. The process has been exec'ed when OK */
+	WIRE_SIGNAL,	/* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
+	WIRE_RESIZE,	/* struct wire_winsize: tty of this session's process. No answer */
+	WIRE_PS,	/* cid. -> OK { struct wire_ps[] each followed by its command line } */
+	WIRE_PAUSE,	/* cid. Freezes the container's cgroup and writes back its dirty files. -> OK/ERROR */
+	WIRE_RESUME,	/* cid. -> OK/ERROR */
+	WIRE_UPDATE,	/* no payload; the PLAN is of kind UPDATE. -> OK/ERROR */
+	WIRE_STATS,	/* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK */
+	WIRE_NET,	/* u32 slot, then rtnetlink messages (RTM_NEW/DEL LINK|ADDR|ROUTE|NEIGH) as the host's kernel
+			 * gave them; the agent puts its own interface index in. -> OK or ERROR (first failure) */
+	WIRE_SETTIME,	/* i64 ns since 1970: step the wall clock. -> OK/ERROR */
+	WIRE_WAIT,	/* cid: keep this session open, send OOM and EXIT events of the container */
+	WIRE_CPUS,	/* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
+	WIRE_DESTROY,	/* cid: kill everything in it, unmount, remove its cgroup. -> OK/ERROR */
+
+	/* agent -> host */
+	WIRE_OK = 64, /* payload as the request says */
+	WIRE_ERROR,   /* struct wire_error + text */
+	WIRE_EXIT,    /* struct wire_exit: sent after all output that the process had written */
+	WIRE_OOM,     /* cid: the kernel killed a process of it for memory */
+};
+
+struct wire_hello {
+	uint32_t version;     /* WIRE_VERSION; another one ends the session with ERROR EPROTO */
+	uint32_t zero;
+	uint64_t boot_ns[4];  /* agent only, guest CLOCK_MONOTONIC ns: pid 1 entered, mounts done, listening, now */
+};
+
+struct wire_signal {
+	uint32_t signo; /* 1..64 */
+	uint32_t all;	/* 1: every process of the container */
+};
+
+struct wire_winsize {
+	uint16_t rows, cols, xpixel, ypixel;
+};
+
+struct wire_ps {
+	uint32_t pid, ppid; /* in the guest's root pid namespace */
+	uint32_t ns_pid;    /* in the container's */
+	uint32_t uid;
+	uint32_t start_s;   /* seconds since the guest's boot */
+	uint32_t cpu_ms;
+	uint32_t rss_kib;
+	uint32_t cmd_len;   /* bytes of command line that follow, <= 4096 */
+};
+
+/* Which step failed; the host turns (stage, errno, text) into the words that engines match. */
+enum wire_stage {
+	STAGE_PROTOCOL = 1, /* malformed request or plan */
+	STAGE_STATE,	    /* no such container, wrong state */
+	STAGE_SETUP,	    /* namespaces, mounts, cgroup, devices...: text names the operation */
+	STAGE_LOOKUP,	    /* the executable: text is args[0]; ENOENT, EACCES, EISDIR, ENOTDIR */
+	STAGE_EXEC,	    /* execve failed: text is the path */
+	STAGE_CWD,	    /* chdir failed: text is the directory */
+	STAGE_HOOK,	    /* startContainer hook */
+};
+
+struct wire_error {
+	uint32_t err;	/* positive errno */
+	uint32_t stage; /* enum wire_stage */
+};
+
+struct wire_exit {
+	uint32_t code;	 /* exit status 0..255; 0 when killed by a signal */
+	uint32_t signal; /* 0, or the signal that ended it */
+	uint32_t oom;	 /* 1: the container had an OOM kill */
+	uint32_t zero;
+	uint64_t user_us, system_us;
+};
+
+#endif
