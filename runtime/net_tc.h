@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TAP devices and the traffic-control redirect that joins one to an engine's interface.
+ */
+#ifndef HUSK_RUNTIME_NET_TC_H
+#define HUSK_RUNTIME_NET_TC_H
+
+#include <stdint.h>
+
+#include "../oci/error.h"
+
+struct mnl_socket;
+
+/* Ports of the host-side namespace's own sockets (Docker's resolver asks its upstream from there): frames to them
+ * stay with the host's stack, and the guest never uses them as local ports. */
+#define NET_HOST_PORT_MIN 60000u
+#define NET_HOST_PORT_MAX 60999u
+
+/* Our TAPs are called vethhuskN: monitoring tools leave out names that start with "veth". */
+#define NET_TAP_PREFIX "vethhusk"
+
+/**
+ * tap_create() - a TAP in the current network namespace, up, without addresses of its own
+ * @nl:      NETLINK_ROUTE socket in the same namespace
+ * @dev_net: directory fd of the host's /dev/net
+ * @unit:    number in its name
+ * @mtu:     bytes
+ * @pairs:   queue pairs; fds[0..pairs) receive one fd each, non-blocking, close-on-exec, owned by the caller
+ * @ifindex: its index
+ *
+ * The interface disappears when its last fd is closed. Return: 0, or -1 with *err.
+ */
+int tap_create(struct mnl_socket *nl, int dev_net, unsigned int unit, uint32_t mtu, unsigned int pairs, int *fds,
+	       uint32_t *ifindex, struct error *err);
+
+/* Send what arrives on one interface out of the other, both ways, except for the host's own ports. 0 or -1. */
+int tc_join(struct mnl_socket *nl, uint32_t link, uint32_t tap, struct error *err);
+
+/* Set an interface's MTU, or bring it up. 0 or -1. */
+int link_set_mtu(struct mnl_socket *nl, uint32_t ifindex, uint32_t mtu, struct error *err);
+
+#endif
