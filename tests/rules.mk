@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Tests and checks, included by the Makefile.  Every stage prints `ok NAME` and
+# `not ok NAME` lines; tests/check runs the stages and counts them.
+
+# ---- which archives a test names in its `// link:` line: FILE:oci,vmm ----
+
+unit_src := $(wildcard tests/unit/test_*.c)
+fuzz_src := $(wildcard tests/fuzz/fuzz_*.c)
+links := $(if $(unit_src)$(fuzz_src),$(shell \
+	for f in $(unit_src) $(fuzz_src); do echo $$f; done | \
+	xargs sed -s -n '1F; 1,12s,^// link: *,,p' | \
+	awk '/\.c$$/ { f = $$0; next } NF { gsub(/ +/, ","); print f ":" $$0 }'))
+comma := ,
+link_of = $(subst $(comma), ,$(patsubst $(1):%,%,$(filter $(1):%,$(links))))
+
+# ---- unit tests ----
+
+unit_bins := $(patsubst tests/unit/%.c,$(B)/tests/%,$(unit_src))
+UNIT_LIBS = $(if $(filter oci runtime,$(1)),-lyajl -lcap) $(if $(filter oci runtime vmm,$(1)),-lseccomp) \
+	$(if $(filter vmm,$(1)),-luring) -lpthread
+
+define unit_rule
+$(patsubst tests/unit/%.c,$(B)/tests/%,$(1)): $(patsubst tests/unit/%.c,$(B)/obj/tests/%.o,$(1)) \
+		$(patsubst %,$(B)/lib%.a,$(call link_of,$(1)))
+	$$(LINK) $(CC) $(CFLAGS) -pie $(SANFLAGS) $(LDFLAGS) $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+		$(call UNIT_LIBS,$(call link_of,$(1))) $$(PUT)
+endef
+$(foreach t,$(unit_src),$(eval $(call unit_rule,$(t))))
+
+$(B)/obj/tests/%.o: tests/unit/%.c $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(BASE) $(filter-out -Wmissing-prototypes,$(WARN)) $(HARDEN) $(SANFLAGS) -fPIE $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+unit-bins: $(unit_bins) ## build the unit tests
+
+check-unit: $(unit_bins) ## unit tests
+	@tests/run-unit $(unit_bins)
+
+check-san: ## unit tests under ASan and UBSan
+	@$(MAKE) --no-print-directory SAN=1 check-unit
+
+# ---- fuzzers: clang and libFuzzer, with objects of their own ----
+
+FB := build-fuzz
+FUZZ_TIME ?= 10
+FUZZ_SAN := address,undefined
+FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -I. -I$(B) -O1 -g -fno-omit-frame-pointer -Wall -Wextra \
+	-fsanitize=$(FUZZ_SAN) -fno-sanitize-recover=undefined -DHUSK_FUZZING=1
+fuzz_bins := $(patsubst tests/fuzz/%.c,$(FB)/%,$(fuzz_src))
+
+$(FB)/obj/%.o: %.c tests/rules.mk | $(B)/version.h $(deps_check_stamp)
+	@mkdir -p $(@D); echo "  FUZZCC  $<"; \
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+define fuzz_lib_rule
+$(FB)/lib$(1).a: $(patsubst %.c,$(FB)/obj/%.o,$(filter-out %/main.c,$(call src,$(1)))) $(B)/obj/$(1).list
+	@t=$$@.$$$$$$$$; rm -f $$$$t; ar rcsD $$$$t $$(filter %.o,$$^) && mv $$$$t $$@
+endef
+$(foreach p,$(parts),$(eval $(call fuzz_lib_rule,$(p))))
+
+define fuzz_rule
+$(patsubst tests/fuzz/%.c,$(FB)/%,$(1)): $(patsubst %.c,$(FB)/obj/%.o,$(1)) $(patsubst %,$(FB)/lib%.a,$(call link_of,$(1)))
+	$$(LINK) clang $(FUZZ_FLAGS) -fsanitize=fuzzer $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
+		$(call UNIT_LIBS,$(call link_of,$(1))) $$(PUT)
+endef
+$(foreach t,$(fuzz_src),$(eval $(call fuzz_rule,$(t))))
+-include $(shell [ ! -d $(FB)/obj ] || find $(FB)/obj -name '*.d')
+
+fuzz-bins: $(fuzz_bins) ## build the fuzzers
+
+check-fuzz: $(fuzz_bins) ## each fuzzer for a few seconds (FUZZ_TIME=10)
+	@FUZZ_TIME=$(FUZZ_TIME) tests/run-fuzz smoke $(fuzz_bins)
+
+TIME ?= 600
+fuzz: $(fuzz_bins) ## each fuzzer for TIME=600 seconds, keeping the corpus
+	@FUZZ_TIME=$(TIME) tests/run-fuzz long $(fuzz_bins)
+
+# ---- static analysis and style ----
+
+c_src := $(wildcard $(addsuffix /*.c,$(parts) rootfs tests/host tests/unit tests/fuzz tests/guest))
+c_hdr := $(wildcard $(addsuffix /*.h,$(parts) rootfs tests/host tests/unit tests/fuzz tests/guest))
+
+check-static: $(B)/version.h | $(deps_check_stamp) ## clang-tidy and cppcheck
+	@tests/run-static $(c_src)
+
+check-format: | $(deps_check_stamp) ## clang-format, line length, first lines
+	@tests/run-format $(c_src) $(c_hdr)
+
+format: | $(deps_check_stamp) ## bring the C files into the project's style
+	@clang-format -i $(c_src) $(c_hdr)
+
+# ---- with guests, in a KVM host ----
+
+guest_bats := $(wildcard tests/*.bats)
+client_bats := $(wildcard tests/clients/*.bats)
+
+check-guest: all | $(deps_check_stamp) ## every verb and config.json field, in a KVM host
+	@RUNTIME=husk tests/run-bats $(guest_bats)
+
+check-runc: | $(deps_check_stamp) ## the cases that need no VM, with runc
+	@RUNTIME=runc tests/run-bats --filter-tags '!vm' $(guest_bats)
+
+check-clients: all | $(deps_check_stamp) ## Docker, containerd and podman with husk
+	@RUNTIME=husk tests/run-bats $(client_bats)
+
+bench: all | $(deps_check_stamp) ## measure against the peers
+	@tests/bench/run
+
+soak: all | $(deps_check_stamp) ## long load with random kills
+	@tests/soak
+
+STAGES ?= unit san fuzz static format guest runc
+check: | $(deps_check_stamp) ## all of: unit san fuzz static format guest runc (STAGES="...")
+	@MAKE='$(MAKE)' tests/check $(STAGES)
+
+.PHONY: unit-bins check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-guest \
+	check-runc check-clients bench soak check
