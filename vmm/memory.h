@@ -33,4 +33,21 @@ struct gmem {
  */
 void *gmem_span(const struct gmem *m, uint64_t gpa, uint64_t len);
 
+/* RAM lies at [0, GMEM_HOLE_START) and, what does not fit there, from GMEM_HIGH_START. */
+#define GMEM_HOLE_START 0xd0000000ull
+#define GMEM_HIGH_START 0x100000000ull
+#define GMEM_SIZE_MAX (1ull << 40)
+
+/**
+ * gmem_alloc() - map guest RAM and describe it in *m
+ * @size: bytes, a multiple of 2 MiB, at most GMEM_SIZE_MAX
+ *
+ * Anonymous, private, zero, not populated. Return: 0 or -errno, *m then describes nothing.
+ */
+int gmem_alloc(struct gmem *m, uint64_t size);
+void gmem_free(struct gmem *m);
+
+/* Bytes of RAM in all. */
+uint64_t gmem_size(const struct gmem *m);
+
 #endif
