@@ -44,7 +44,7 @@ check-san: ## unit tests under ASan and UBSan
 FB := build-fuzz
 FUZZ_TIME ?= 10
 FUZZ_SAN := address,undefined
-FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE -I. -I$(B) -O1 -g -fno-omit-frame-pointer -Wall -Wextra \
+FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE= -I. -I$(B) -O1 -g -fno-omit-frame-pointer -Wall -Wextra \
 	-fsanitize=$(FUZZ_SAN) -fno-sanitize-recover=undefined -DHUSK_FUZZING=1
 fuzz_bins := $(patsubst tests/fuzz/%.c,$(FB)/%,$(fuzz_src))
 
@@ -77,8 +77,8 @@ fuzz: $(fuzz_bins) ## each fuzzer for TIME=600 seconds, keeping the corpus
 
 # ---- static analysis and style ----
 
-c_src := $(wildcard $(addsuffix /*.c,$(parts) rootfs tests/host tests/unit tests/fuzz tests/guest))
-c_hdr := $(wildcard $(addsuffix /*.h,$(parts) rootfs tests/host tests/unit tests/fuzz tests/guest))
+c_src := $(wildcard $(addsuffix /*.c,$(parts) rootfs tests/*))
+c_hdr := $(wildcard $(addsuffix /*.h,$(parts) rootfs tests/*))
 
 check-static: $(B)/version.h | $(deps_check_stamp) ## clang-tidy and cppcheck
 	@tests/run-static $(c_src)
@@ -91,16 +91,24 @@ format: | $(deps_check_stamp) ## bring the C files into the project's style
 
 # ---- with guests, in a KVM host ----
 
+# programs of the suites; static, because most of them run inside containers
+bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch)
+
+build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
+
+test-tools: $(bats_tools) ## programs that the bats suites use
+
 guest_bats := $(wildcard tests/*.bats)
 client_bats := $(wildcard tests/clients/*.bats)
 
-check-guest: all | $(deps_check_stamp) ## every verb and config.json field, in a KVM host
+check-guest: all test-tools | $(deps_check_stamp) ## every verb and config.json field, in a KVM host
 	@RUNTIME=husk tests/run-bats $(guest_bats)
 
-check-runc: | $(deps_check_stamp) ## the cases that need no VM, with runc
+check-runc: test-tools | $(deps_check_stamp) ## the cases that need no VM, with runc
 	@RUNTIME=runc tests/run-bats --filter-tags '!vm' $(guest_bats)
 
-check-clients: all | $(deps_check_stamp) ## Docker, containerd and podman with husk
+check-clients: all test-tools | $(deps_check_stamp) ## Docker, containerd and podman with husk
 	@RUNTIME=husk tests/run-bats $(client_bats)
 
 bench: all | $(deps_check_stamp) ## measure against the peers
@@ -113,5 +121,5 @@ STAGES ?= unit san fuzz static format guest runc
 check: | $(deps_check_stamp) ## all of: unit san fuzz static format guest runc (STAGES="...")
 	@MAKE='$(MAKE)' tests/check $(STAGES)
 
-.PHONY: unit-bins check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-guest \
+.PHONY: unit-bins test-tools check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-guest \
 	check-runc check-clients bench soak check

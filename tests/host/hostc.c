@@ -33,18 +33,18 @@
 
 #define STATUS_TIMEOUT 124
 #define STATUS_NO_HOST 125
-#define READY_MS       3000	/* for one port to greet us; then the next one is tried */
-#define PING_MS	       5000
-#define STALL_MS       90000	/* without a sign of life: the host is stuck */
-#define KILL_AFTER_MS  3000	/* from SIGTERM to SIGKILL at the time limit */
-#define GIVE_UP_MS     10000	/* from SIGKILL to leaving without a status */
+#define READY_MS 3000 /* for one port to greet us; then the next one is tried */
+#define PING_MS 5000
+#define STALL_MS 90000	   /* without a sign of life: the host is stuck */
+#define KILL_AFTER_MS 3000 /* from SIGTERM to SIGKILL at the time limit */
+#define GIVE_UP_MS 10000   /* from SIGKILL to leaving without a status */
 
 struct options {
 	const char *dir;
 	enum host_op op;
 	uint32_t flags;
-	int64_t timeout_ms;	/* 0: none */
-	int64_t wait_ms;	/* for the host to greet us */
+	int64_t timeout_ms; /* 0: none */
+	int64_t wait_ms;    /* for the host to greet us */
 	char **env;
 	uint32_t envc;
 	char **argv;
@@ -53,7 +53,7 @@ struct options {
 
 struct outbuf {
 	int fd;
-	bool broken;		/* nobody reads it any more: drop */
+	bool broken; /* nobody reads it any more: drop */
 	uint8_t data[HOST_DATA_MAX];
 	size_t len;
 };
@@ -63,12 +63,12 @@ struct client {
 	int sigfd;
 	uint8_t rx[sizeof(struct host_frame) + HOST_DATA_MAX];
 	size_t rxlen;
-	struct outbuf out[2];	/* stdout, stderr */
-	uint32_t credit;	/* stdin bytes that may be sent */
+	struct outbuf out[2]; /* stdout, stderr */
+	uint32_t credit;      /* stdin bytes that may be sent */
 	bool stdin_open;
 	bool done;
 	uint32_t status;
-	int signals;		/* SIGINT, SIGTERM and so on that came so far */
+	int signals; /* SIGINT, SIGTERM and so on that came so far */
 	int64_t kill_at, leave_at;
 	bool timed_out;
 };
@@ -349,8 +349,7 @@ static void frames_take(struct client *c)
 		memcpy(&f, c->rx + off, sizeof(f));
 		if (f.len > HOST_DATA_MAX)
 			fail("the host sent nonsense");
-		if (c->rxlen - off - sizeof(f) < f.len ||
-		    !frame_handle(c, &f, c->rx + off + sizeof(f)))
+		if (c->rxlen - off - sizeof(f) < f.len || !frame_handle(c, &f, c->rx + off + sizeof(f)))
 			break;
 		off += sizeof(f) + f.len;
 	}

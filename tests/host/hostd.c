@@ -34,8 +34,8 @@
 
 #include "hostproto.h"
 
-#define OUT_MAX	   (256u << 10) /* bytes on their way to the client before a command has to wait */
-#define KILL_GRACE 2		/* seconds from SIGTERM to SIGKILL */
+#define OUT_MAX (256u << 10) /* bytes on their way to the client before a command has to wait */
+#define KILL_GRACE 2	     /* seconds from SIGTERM to SIGKILL */
 
 struct buf {
 	uint8_t *data;
@@ -43,23 +43,23 @@ struct buf {
 };
 
 struct session {
-	int port;		/* the virtio-serial port */
-	int in, out, err;	/* our ends of the command's streams; -1: closed */
-	int pty;		/* our end of its terminal, or -1; then in and out are -1 */
-	pid_t pid;		/* the command, leader of its session and group; 0: ended */
-	struct buf rx, tx;	/* the port's bytes */
-	struct buf stdin_data;	/* received, not yet taken by the command */
-	bool stdin_end;		/* end of file follows stdin_data */
-	bool started;		/* the request has come */
-	bool exited;		/* the command (or operation) has ended with this status: */
+	int port;	       /* the virtio-serial port */
+	int in, out, err;      /* our ends of the command's streams; -1: closed */
+	int pty;	       /* our end of its terminal, or -1; then in and out are -1 */
+	pid_t pid;	       /* the command, leader of its session and group; 0: ended */
+	struct buf rx, tx;     /* the port's bytes */
+	struct buf stdin_data; /* received, not yet taken by the command */
+	bool stdin_end;	       /* end of file follows stdin_data */
+	bool started;	       /* the request has come */
+	bool exited;	       /* the command (or operation) has ended with this status: */
 	uint32_t status;
-	bool finished;		/* the last frame is queued: only the client's closing is awaited */
-	int drain_ms;		/* what a terminal's last output may still take */
+	bool finished; /* the last frame is queued: only the client's closing is awaited */
+	int drain_ms;  /* what a terminal's last output may still take */
 	char cgroup[256];
 };
 
 static const char *cgroup_top;
-static unsigned int port_number;	/* of this port server */
+static unsigned int port_number; /* of this port server */
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -237,8 +237,8 @@ static void clock_follow(int64_t realtime_ns)
 		clock_settime(CLOCK_REALTIME, &want);
 }
 
-static _Noreturn void command_exec(const struct session *s, const struct host_start *st, char *cwd,
-				   char **env, char **argv, int in, int out, int err)
+static _Noreturn void command_exec(const struct session *s, const struct host_start *st, char *cwd, char **env,
+				   char **argv, int in, int out, int err)
 {
 	struct rlimit nofile = { 65536, 1048576 }, core = { 0, RLIM_INFINITY };
 	sigset_t none;

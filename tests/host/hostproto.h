@@ -17,53 +17,53 @@
 
 #include <stdint.h>
 
-#define HOST_PORTS	 16		/* sessions at once */
-#define HOST_PORT_PREFIX "husk.exec."	/* + port number, in decimal */
-#define HOST_FRAME_MAX	 (1u << 20)	/* payload bytes; only START is that large */
-#define HOST_DATA_MAX	 (16u << 10)	/* payload bytes of STDIN, STDOUT, STDERR */
-#define HOST_STDIN_WINDOW (64u << 10)	/* stdin bytes in flight */
+#define HOST_PORTS 16		      /* sessions at once */
+#define HOST_PORT_PREFIX "husk.exec." /* + port number, in decimal */
+#define HOST_FRAME_MAX (1u << 20)     /* payload bytes; only START is that large */
+#define HOST_DATA_MAX (16u << 10)     /* payload bytes of STDIN, STDOUT, STDERR */
+#define HOST_STDIN_WINDOW (64u << 10) /* stdin bytes in flight */
 
 struct host_ready {
-	char magic[8];			/* HOST_MAGIC, without its NUL */
+	char magic[8]; /* HOST_MAGIC, without its NUL */
 	uint64_t nonce;
 };
 #define HOST_MAGIC "huskREDY"
 
 struct host_frame {
 	uint32_t type;
-	uint32_t len;			/* of the payload that follows */
+	uint32_t len; /* of the payload that follows */
 };
 
 enum host_frame_type {
 	/* client to hostd */
-	HOST_START = 1,			/* struct host_start + strings */
-	HOST_STDIN,			/* bytes; none: end of file */
-	HOST_SIGNAL,			/* uint32_t signal, for the command's process group */
-	HOST_WINCH,			/* two uint16_t: rows, columns */
+	HOST_START = 1, /* struct host_start + strings */
+	HOST_STDIN,	/* bytes; none: end of file */
+	HOST_SIGNAL,	/* uint32_t signal, for the command's process group */
+	HOST_WINCH,	/* two uint16_t: rows, columns */
 	HOST_PING,
 	/* hostd to client */
 	HOST_STDOUT = 0x40,
 	HOST_STDERR,
-	HOST_CREDIT,			/* uint32_t: stdin bytes that the command has taken */
-	HOST_EXIT,			/* uint32_t: status, 128 + n for signal n */
-	HOST_ERROR,			/* text, no NUL; the command was not started */
+	HOST_CREDIT, /* uint32_t: stdin bytes that the command has taken */
+	HOST_EXIT,   /* uint32_t: status, 128 + n for signal n */
+	HOST_ERROR,  /* text, no NUL; the command was not started */
 	HOST_PONG,
 };
 
 enum host_op {
 	HOST_OP_EXEC = 1,
-	HOST_OP_REFRESH,		/* forget cached names and data of the lower layer */
-	HOST_OP_SYNC,			/* write everything back */
-	HOST_OP_PING,			/* nothing: EXIT 0 */
+	HOST_OP_REFRESH, /* forget cached names and data of the lower layer */
+	HOST_OP_SYNC,	 /* write everything back */
+	HOST_OP_PING,	 /* nothing: EXIT 0 */
 };
 
-#define HOST_F_TTY	1u		/* a pseudo terminal instead of three pipes */
-#define HOST_F_STDIN	2u		/* stdin follows; otherwise it is /dev/null */
+#define HOST_F_TTY 1u	/* a pseudo terminal instead of three pipes */
+#define HOST_F_STDIN 2u /* stdin follows; otherwise it is /dev/null */
 
 /* strings: working directory, then envc times K=V, then argc arguments, each with its NUL */
 struct host_start {
 	uint64_t nonce;
-	int64_t realtime_ns;		/* the client's clock: hostd sets its own by it */
+	int64_t realtime_ns; /* the client's clock: hostd sets its own by it */
 	uint32_t op;
 	uint32_t flags;
 	uint32_t envc, argc;

@@ -44,80 +44,77 @@ struct unit_test {
 static struct unit_test *unit_first, **unit_last = &unit_first;
 static int unit_failures;
 
-#define TEST(test_name)                                                                            \
-	static void test_name(void);                                                               \
-	static struct unit_test unit_##test_name = { #test_name, test_name, NULL };                \
-	__attribute__((constructor)) static void unit_add_##test_name(void)                        \
-	{                                                                                          \
-		*unit_last = &unit_##test_name;                                                    \
-		unit_last = &unit_##test_name.next;                                                \
-	}                                                                                          \
+#define TEST(test_name)                                                             \
+	static void test_name(void);                                                \
+	static struct unit_test unit_##test_name = { #test_name, test_name, NULL }; \
+	__attribute__((constructor)) static void unit_add_##test_name(void)         \
+	{                                                                           \
+		*unit_last = &unit_##test_name;                                     \
+		unit_last = &unit_##test_name.next;                                 \
+	}                                                                           \
 	static void test_name(void)
 
-#define UNIT_FAIL(...)                                                                             \
-	do {                                                                                       \
-		printf("# %s:%d: ", __FILE__, __LINE__);                                           \
-		printf(__VA_ARGS__);                                                               \
-		printf("\n");                                                                      \
-		fflush(stdout);                                                                    \
-		unit_failures++;                                                                   \
+#define UNIT_FAIL(...)                                   \
+	do {                                             \
+		printf("# %s:%d: ", __FILE__, __LINE__); \
+		printf(__VA_ARGS__);                     \
+		printf("\n");                            \
+		fflush(stdout);                          \
+		unit_failures++;                         \
 	} while (0)
 
 /* The condition holds.  The test goes on when it does not. */
-#define CHECK(expr)                                                                                \
-	do {                                                                                       \
-		if (!(expr))                                                                       \
-			UNIT_FAIL("false: %s", #expr);                                             \
+#define CHECK(expr)                                    \
+	do {                                           \
+		if (!(expr))                           \
+			UNIT_FAIL("false: %s", #expr); \
 	} while (0)
 
 /* The condition holds; otherwise the test ends here. */
-#define REQUIRE(expr)                                                                              \
-	do {                                                                                       \
-		if (!(expr)) {                                                                     \
-			UNIT_FAIL("false: %s", #expr);                                             \
-			return;                                                                    \
-		}                                                                                  \
+#define REQUIRE(expr)                                  \
+	do {                                           \
+		if (!(expr)) {                         \
+			UNIT_FAIL("false: %s", #expr); \
+			return;                        \
+		}                                      \
 	} while (0)
 
 /* Two integers of any type are equal. */
-#define CHECK_EQ(got, want)                                                                        \
-	do {                                                                                       \
-		__typeof__(got) unit_g = (got);                                                    \
-		__typeof__(want) unit_w = (want);                                                  \
-		if (!((long long)unit_g == (long long)unit_w))                                     \
-			UNIT_FAIL("%s is %lld (0x%llx), not %s = %lld (0x%llx)", #got,             \
-				  (long long)unit_g, (unsigned long long)unit_g, #want,            \
-				  (long long)unit_w, (unsigned long long)unit_w);                  \
+#define CHECK_EQ(got, want)                                                                                          \
+	do {                                                                                                         \
+		__typeof__(got) unit_g = (got);                                                                      \
+		__typeof__(want) unit_w = (want);                                                                    \
+		if (!((long long)unit_g == (long long)unit_w))                                                       \
+			UNIT_FAIL("%s is %lld (0x%llx), not %s = %lld (0x%llx)", #got, (long long)unit_g,            \
+				  (unsigned long long)unit_g, #want, (long long)unit_w, (unsigned long long)unit_w); \
 	} while (0)
 
 /* Two strings are equal; either may be NULL. */
-#define CHECK_STR(got, want)                                                                       \
-	do {                                                                                       \
-		const char *unit_g = (got), *unit_w = (want);                                      \
-		if (unit_g != unit_w && (!unit_g || !unit_w || strcmp(unit_g, unit_w) != 0))       \
-			UNIT_FAIL("%s is \"%s\", not \"%s\"", #got, unit_g ? unit_g : "(null)",    \
-				  unit_w ? unit_w : "(null)");                                     \
+#define CHECK_STR(got, want)                                                                    \
+	do {                                                                                    \
+		const char *unit_g = (got), *unit_w = (want);                                   \
+		if (unit_g != unit_w && (!unit_g || !unit_w || strcmp(unit_g, unit_w) != 0))    \
+			UNIT_FAIL("%s is \"%s\", not \"%s\"", #got, unit_g ? unit_g : "(null)", \
+				  unit_w ? unit_w : "(null)");                                  \
 	} while (0)
 
 /* The string contains the part. */
-#define CHECK_CONTAINS(got, part)                                                                  \
-	do {                                                                                       \
-		const char *unit_g = (got), *unit_p = (part);                                      \
-		if (!unit_g || !strstr(unit_g, unit_p))                                            \
-			UNIT_FAIL("%s is \"%s\", without \"%s\"", #got,                            \
-				  unit_g ? unit_g : "(null)", unit_p);                             \
+#define CHECK_CONTAINS(got, part)                                                                            \
+	do {                                                                                                 \
+		const char *unit_g = (got), *unit_p = (part);                                                \
+		if (!unit_g || !strstr(unit_g, unit_p))                                                      \
+			UNIT_FAIL("%s is \"%s\", without \"%s\"", #got, unit_g ? unit_g : "(null)", unit_p); \
 	} while (0)
 
 /* len bytes are equal. */
-#define CHECK_MEM(got, want, len)                                                                  \
-	do {                                                                                       \
-		const uint8_t *unit_g = (const void *)(got), *unit_w = (const void *)(want);       \
-		size_t unit_n = (len), unit_i = 0;                                                 \
-		while (unit_i < unit_n && unit_g[unit_i] == unit_w[unit_i])                        \
-			unit_i++;                                                                  \
-		if (unit_i < unit_n)                                                               \
-			UNIT_FAIL("%s[%zu] is 0x%02x, not 0x%02x", #got, unit_i, unit_g[unit_i],   \
-				  unit_w[unit_i]);                                                 \
+#define CHECK_MEM(got, want, len)                                                                                 \
+	do {                                                                                                      \
+		const uint8_t *unit_g = (const void *)(got), *unit_w = (const void *)(want);                      \
+		size_t unit_n = (len), unit_i = 0;                                                                \
+		while (unit_i < unit_n && unit_g[unit_i] == unit_w[unit_i])                                       \
+			unit_i++;                                                                                 \
+		if (unit_i < unit_n)                                                                              \
+			UNIT_FAIL("%s[%zu] is 0x%02x, not 0x%02x", #got, unit_i, unit_g[unit_i], unit_w[unit_i]); \
 	} while (0)
 
 /* Runs one test in a child.  Returns true when it passed. */
