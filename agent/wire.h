@@ -27,6 +27,17 @@
 #define WIRE_CREDIT 262144u	      /* initial credit of each data channel, bytes */
 #define WIRE_PLAN_MAX (8u << 20)      /* accumulated PLAN bytes of one session */
 #define WIRE_TEXT_MAX 4096u	      /* error text, bytes, no NUL */
+#define WIRE_CID_MAX 1024u	      /* container id, bytes, no NUL */
+#define WIRE_POWEROFF_PORT 0x604u     /* x86 I/O port: a byte written there ends the VM without a failure */
+
+/*
+ * Words of the kernel command line that the agent knows:
+ *   husk.nics=FIRST:COUNT  NIC slot n is the platform device virtio-mmio.(FIRST + n); without it, slot n is the
+ *                          n-th virtio-mmio device that has no driver or is a network device
+ *   husk.exit=1            restart the VM as soon as the file systems are mounted (boot benchmarks)
+ * The first instruction of the agent is CPUID with leaf WIRE_MARK_LEAF: the mark "guest user space runs".
+ */
+#define WIRE_MARK_LEAF 0x4d41524bu /* "MARK" */
 
 struct wire_hdr {
 	uint32_t len; /* payload bytes that follow, <= WIRE_PAYLOAD_MAX */
@@ -46,7 +57,8 @@ enum wire_type {
 	/* both directions */
 	WIRE_HELLO = 1, /* struct wire_hello; first frame each way */
 	WIRE_DATA,	/* bytes of chan, within credit */
-	WIRE_EOF,	/* no more DATA on chan (stdin: half-close; stdout/stderr: the last writer is gone) */
+	WIRE_EOF,	/* no more DATA on chan (stdin: half-close; stdout/stderr: the last writer is gone).
+			 * Agent on STDIN: the process has closed its stdin, further DATA is dropped */
 	WIRE_WINDOW,	/* u32: more credit for chan. Host may close its reader with WIRE_EOF on STDOUT/STDERR:
 			 * the agent then closes the pipe, so that the process gets SIGPIPE/EPIPE */
 
@@ -57,17 +69,22 @@ enum wire_type {
 	WIRE_EXEC,	/* no payload. -> OK { u32 guest pid } or ERROR. The process has been exec'ed when OK */
 	WIRE_SIGNAL,	/* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
 	WIRE_RESIZE,	/* struct wire_winsize: tty of this session's process. No answer */
-	WIRE_PS,	/* cid. -> OK { struct wire_ps[] each followed by its command line } */
+	WIRE_PS,	/* cid. -> OK { struct wire_ps[] each followed by its command line }. Command lines are cut until
+			 * all records fit; when even that does not do (> 2000 processes), whole records come before in
+			 * DATA frames on STDOUT. Such DATA, and that of STATS, needs no credit */
 	WIRE_PAUSE,	/* cid. Freezes the container's cgroup and writes back its dirty files. -> OK/ERROR */
 	WIRE_RESUME,	/* cid. -> OK/ERROR */
 	WIRE_UPDATE,	/* no payload; the PLAN is of kind UPDATE. -> OK/ERROR */
-	WIRE_STATS,	/* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK */
+	WIRE_STATS,	/* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK.
+			 * Each frame holds whole records. Names: files of the container's cgroup, and "net/dev" */
 	WIRE_NET,	/* u32 slot, then rtnetlink messages (RTM_NEW/DEL LINK|ADDR|ROUTE|NEIGH) as the host's kernel
-			 * gave them; the agent puts its own interface index in. -> OK or ERROR (first failure) */
+			 * gave them; the agent puts its own interface index in. -> OK or ERROR (first failure).
+			 * What does not fit: the messages that come first in PLAN frames, the rest here */
 	WIRE_SETTIME,	/* i64 ns since 1970: step the wall clock. -> OK/ERROR */
-	WIRE_WAIT,	/* cid: keep this session open, send OOM and EXIT events of the container */
+	WIRE_WAIT,	/* cid: keep this session open, send OOM and EXIT events of the container. -> OK (events follow;
+			 * EXIT at once when it has ended already) or ERROR */
 	WIRE_CPUS,	/* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
-	WIRE_DESTROY,	/* cid: kill everything in it, unmount, remove its cgroup. -> OK/ERROR */
+	WIRE_DESTROY,	/* cid: kill everything in it, unmount, remove its cgroup. An unknown cid is OK. -> OK/ERROR */
 
 	/* agent -> host */
 	WIRE_OK = 64, /* payload as the request says */
