@@ -33,8 +33,8 @@ struct vq {
 	uint16_t in_flight;
 	uint64_t busy[VQ_SIZE_MAX / 64]; /* heads that the device holds */
 
-	int kick; /* eventfd: the driver notified (ioeventfd) */
-	int call; /* eventfd: raise the device's interrupt (irqfd); see virtio_dev.call for status bits */
+	int kick; /* eventfd, not blocking: the driver notified (ioeventfd) */
+	int call; /* eventfd: raise the device's interrupt (irqfd); the same as virtio_dev.call */
 };
 
 /* A chain: readable elements first, then writable ones (virtio 1.2, 2.7.4.2). */
@@ -48,6 +48,9 @@ struct vq_chain {
 /* Validate addresses against memory, sizes, alignment; freeze; 0 or -EINVAL. */
 int vq_start(struct vq *q, const struct gmem *mem, bool event_idx);
 void vq_reset(struct vq *q);
+
+/* Stop the queue until the driver resets the device: vq_pop() gives -EPROTO. Any thread. */
+void vq_break(struct vq *q);
 
 /**
  * vq_pop() - take the next available chain

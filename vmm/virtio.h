@@ -26,6 +26,20 @@
 #define VIRTIO_F_EVENT_IDX 29
 #define VIRTIO_F_VERSION_1 32
 
+#define VIRTIO_CONFIG_MAX 0xf00u
+
+/* Device status (2.1) */
+#define VIRTIO_S_ACKNOWLEDGE 1u
+#define VIRTIO_S_DRIVER 2u
+#define VIRTIO_S_DRIVER_OK 4u
+#define VIRTIO_S_FEATURES_OK 8u
+#define VIRTIO_S_NEEDS_RESET 64u
+#define VIRTIO_S_FAILED 128u
+
+/* Interrupt status (4.2.2) */
+#define VIRTIO_ISR_USED 1u
+#define VIRTIO_ISR_CONFIG 2u
+
 struct virtio_dev;
 
 struct virtio_ops {
@@ -35,8 +49,10 @@ struct virtio_ops {
 	uint32_t nqueues;  /* default; virtio_dev.nqueues counts */
 	uint16_t queue_max;
 
-	/* Configuration space; off and len are checked against config_len. Write may be NULL: ignored. vCPU thread. */
-	uint32_t config_len;
+	/* Configuration space; off and len are checked against config_len. Write may be NULL: ignored. vCPU thread.
+	 * The guest reads a copy, which the transport takes when the device is attached, after each config_write and in
+	 * virtio_config_changed(), there in the caller's thread. */
+	uint32_t config_len; /* <= VIRTIO_CONFIG_MAX */
 	void (*config_read)(struct virtio_dev *d, uint32_t off, void *buf, uint32_t len);
 	void (*config_write)(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len);
 
@@ -59,6 +75,8 @@ struct virtio_dev {
 	int call; /* irqfd of the device */
 	uint32_t config_generation;
 	void *transport;
+	/* Set by the transport, may be NULL: status, isr or (when config is true) the configuration space have changed. */
+	void (*changed)(struct virtio_dev *d, bool config);
 };
 
 /* Tell the driver about used buffers of q, if it wants to know. Any thread that owns q. */
