@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -34,7 +35,9 @@
 #define STATUS_TIMEOUT 124
 #define STATUS_NO_HOST 125
 #define READY_MS 3000 /* for one port to greet us; then the next one is tried */
+#define HELLO_MS 500
 #define PING_MS 5000
+#define START_MS 20000	   /* for hostd to take the request */
 #define STALL_MS 90000	   /* without a sign of life: the host is stuck */
 #define KILL_AFTER_MS 3000 /* from SIGTERM to SIGKILL at the time limit */
 #define GIVE_UP_MS 10000   /* from SIGKILL to leaving without a status */
@@ -66,6 +69,7 @@ struct client {
 	struct outbuf out[2]; /* stdout, stderr */
 	uint32_t credit;      /* stdin bytes that may be sent */
 	bool stdin_open;
+	bool started; /* hostd has the request */
 	bool done;
 	uint32_t status;
 	int signals; /* SIGINT, SIGTERM and so on that came so far */
@@ -135,32 +139,49 @@ static void frame_send(int sock, uint32_t type, const void *data, uint32_t len)
 
 /* ---- finding the host ---- */
 
-/* Wait for hostd's greeting, over the remains of an earlier session. */
-static bool port_greeted(int sock, int64_t until, struct host_ready *ready)
+static uint64_t nonce_make(void)
 {
-	uint8_t win[sizeof(*ready)];
-	size_t have = 0;
+	uint64_t nonce;
 
+	if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce))
+		nonce = (uint64_t)getpid() << 32 | (uint64_t)now_ms();
+	return nonce ? nonce : 1;
+}
+
+/* Say hello until hostd answers; its answer may follow the remains of an earlier session. */
+static bool port_greeted(int sock, int64_t until)
+{
+	struct host_hello hello = { { HOST_HELLO, sizeof(hello) - sizeof(hello.frame) }, HOST_MAGIC, nonce_make() };
+	struct host_hello want = hello;
+	uint8_t win[sizeof(want)];
+	size_t have = 0;
+	int64_t repeat = 0;
+
+	want.frame.type = HOST_READY;
 	for (;;) {
 		struct pollfd p = { sock, POLLIN, 0 };
-		int64_t left = until - now_ms();
+		int64_t now = now_ms();
 		ssize_t n;
 
-		if (left <= 0 || poll(&p, 1, (int)left) == 0)
+		if (now >= until)
 			return false;
+		if (now >= repeat) {
+			sock_write(sock, &hello, sizeof(hello));
+			repeat = now + HELLO_MS;
+		}
+		if (poll(&p, 1, (int)((repeat < until ? repeat : until) - now)) <= 0)
+			continue;
 		n = read(sock, win + have, 1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return false;
 		have++;
-		/* keep the longest end of what came that can still become a greeting */
-		while (have && memcmp(win, HOST_MAGIC, have < 8 ? have : 8) != 0)
+		/* keep the longest end of what came that can still become the answer */
+		while (have && memcmp(win, &want, have) != 0)
 			memmove(win, win + 1, --have);
-		if (have == sizeof(*ready)) {
-			memcpy(ready, win, sizeof(*ready));
+		if (have == sizeof(want))
 			return true;
-		}
 	}
 }
 
@@ -183,7 +204,7 @@ static int port_connect(int dirfd, unsigned int number)
 }
 
 /* Own a port and return its connection.  Does not return when there is no host. */
-static int host_connect(const struct options *o, struct host_ready *ready)
+static int host_connect(const struct options *o)
 {
 	int64_t start = now_ms();
 	int dirfd = open(o->dir, O_DIRECTORY | O_PATH | O_CLOEXEC);
@@ -213,7 +234,7 @@ static int host_connect(const struct options *o, struct host_ready *ready)
 			if (sock < 0)
 				fail("%s/port.%u: %s", o->dir, i, strerror(-sock));
 			/* the lock is kept open until this process ends */
-			if (port_greeted(sock, now_ms() + READY_MS, ready))
+			if (port_greeted(sock, now_ms() + READY_MS))
 				return sock;
 			close(sock);
 			close(lock);
@@ -240,10 +261,9 @@ static uint8_t *string_put(uint8_t *p, const uint8_t *end, const char *s)
 	return p + n;
 }
 
-static void start_send(const struct options *o, int sock, uint64_t nonce)
+static void start_send(const struct options *o, int sock)
 {
 	struct host_start st = {
-		.nonce = nonce,
 		.op = o->op,
 		.flags = o->flags,
 		.envc = o->envc,
@@ -321,6 +341,9 @@ static bool frame_handle(struct client *c, const struct host_frame *f, const uin
 			return false;
 		memcpy(b->data, data, f->len);
 		b->len = f->len;
+		return true;
+	case HOST_STARTED:
+		c->started = true;
 		return true;
 	case HOST_CREDIT:
 		c->credit += v;
@@ -413,7 +436,7 @@ static bool out_pending(const struct client *c)
 
 static void session_run(struct client *c)
 {
-	int64_t heard = now_ms(), pinged = heard;
+	int64_t heard = now_ms(), pinged = heard, begun = heard;
 
 	while (!c->done || out_pending(c)) {
 		bool room = c->rxlen < sizeof(c->rx) && !c->done;
@@ -449,6 +472,8 @@ static void session_run(struct client *c)
 		limits_check(c, now);
 		if (!room || out_pending(c))
 			heard = now; /* it is we who do not read */
+		if (!c->started && now - begun > START_MS)
+			fail("the host did not take the command in %d s", START_MS / 1000);
 		if (now - heard > STALL_MS)
 			fail("the host has given no sign of life for %d s", STALL_MS / 1000);
 		if (!c->done && now - heard > PING_MS && now - pinged > PING_MS) {
@@ -518,14 +543,13 @@ int main(int argc, char **argv)
 {
 	static struct client c;
 	struct options o = { .flags = HOST_F_STDIN, .wait_ms = 30000 };
-	struct host_ready ready;
 	sigset_t set;
 
 	options_parse(&o, argc, argv);
 	if (fcntl(0, F_GETFD) < 0)
 		o.flags &= ~HOST_F_STDIN;
 	signal(SIGPIPE, SIG_IGN);
-	c.sock = host_connect(&o, &ready);
+	c.sock = host_connect(&o);
 	sigemptyset(&set);
 	for (size_t i = 0; i < 5; i++)
 		sigaddset(&set, (int[]){ SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH }[i]);
@@ -539,7 +563,7 @@ int main(int argc, char **argv)
 		c.kill_at = now_ms() + o.timeout_ms;
 	if (o.flags & HOST_F_TTY)
 		tty_setup();
-	start_send(&o, c.sock, ready.nonce);
+	start_send(&o, c.sock);
 	session_run(&c);
 	tty_restore();
 	if (c.timed_out) {

@@ -10,56 +10,58 @@
  * siblings with every controller.  A command's whole group is ended when its
  * client goes away; what a command leaves behind in the background when it ends
  * by itself (a daemon, say) goes on.
+ *
+ * A port that nobody has open always polls as hung up, so a server waits for a
+ * client in a blocking write, and polls only while one is connected.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "hostcmd.h"
 #include "hostproto.h"
 
 #define OUT_MAX (256u << 10) /* bytes on their way to the client before a command has to wait */
-#define KILL_GRACE 2	     /* seconds from SIGTERM to SIGKILL */
+#define TTY_DRAIN_MS 100
 
 struct buf {
 	uint8_t *data;
 	size_t len, cap;
 };
 
-struct session {
-	int port;	       /* the virtio-serial port */
-	int in, out, err;      /* our ends of the command's streams; -1: closed */
-	int pty;	       /* our end of its terminal, or -1; then in and out are -1 */
-	pid_t pid;	       /* the command, leader of its session and group; 0: ended */
-	struct buf rx, tx;     /* the port's bytes */
-	struct buf stdin_data; /* received, not yet taken by the command */
-	bool stdin_end;	       /* end of file follows stdin_data */
-	bool started;	       /* the request has come */
-	bool exited;	       /* the command (or operation) has ended with this status: */
-	uint32_t status;
-	bool finished; /* the last frame is queued: only the client's closing is awaited */
-	int drain_ms;  /* what a terminal's last output may still take */
-	char cgroup[256];
+enum phase {
+	IDLE,	 /* looking for HELLO */
+	GREETED, /* READY is sent, START is awaited */
+	RUNNING,
+	ENDED, /* the command or operation has ended; its last output is on its way */
 };
 
-static const char *cgroup_top;
-static unsigned int port_number; /* of this port server */
+/* A port, and the session on it */
+struct server {
+	int fd;
+	int sigfd; /* SIGCHLD */
+	unsigned int number;
+	const char *cgroup_top;
+	struct buf rx, tx;
+	enum phase phase;
+	uint64_t nonce;
+	struct command cmd;
+	uint32_t status;
+	struct buf in;	  /* stdin, not yet taken by the command */
+	bool in_end;	  /* end of file follows */
+	int tty_patience; /* ms that a terminal's last output may still take */
+};
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -72,13 +74,6 @@ static void say(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-}
-
-static void fd_close(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
 }
 
 static void buf_add(struct buf *b, const void *data, size_t len)
@@ -102,11 +97,12 @@ static void buf_add(struct buf *b, const void *data, size_t len)
 
 static void buf_drop(struct buf *b, size_t n)
 {
-	memmove(b->data, b->data + n, b->len - n);
+	if (n)
+		memmove(b->data, b->data + n, b->len - n);
 	b->len -= n;
 }
 
-static void frame_add(struct session *s, uint32_t type, const void *data, uint32_t len)
+static void frame_add(struct server *s, uint32_t type, const void *data, uint32_t len)
 {
 	struct host_frame f = { type, len };
 
@@ -114,9 +110,17 @@ static void frame_add(struct session *s, uint32_t type, const void *data, uint32
 	buf_add(&s->tx, data, len);
 }
 
-static void error_add(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void session_end(struct server *s)
+{
+	command_end(&s->cmd);
+	s->in.len = 0;
+	s->in_end = false;
+	s->phase = IDLE;
+}
 
-static void error_add(struct session *s, const char *fmt, ...)
+static void session_refuse(struct server *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void session_refuse(struct server *s, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -128,92 +132,10 @@ static void error_add(struct session *s, const char *fmt, ...)
 	if (n >= (int)sizeof(text))
 		n = sizeof(text) - 1;
 	frame_add(s, HOST_ERROR, text, (uint32_t)n);
-	s->finished = true;
+	session_end(s);
 }
 
-static int file_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	close(fd);
-	return n < 0 ? -errno : 0;
-}
-
-/* ---- cgroup of a command ---- */
-
-static void cgroup_make(struct session *s, unsigned int seq)
-{
-	snprintf(s->cgroup, sizeof(s->cgroup), "%s/exec-%u-%u", cgroup_top, port_number, seq);
-	if (mkdir(s->cgroup, 0755) < 0 && errno != EEXIST) {
-		say("%s: %s", s->cgroup, strerror(errno));
-		s->cgroup[0] = 0;
-	}
-}
-
-static void cgroup_enter(const struct session *s)
-{
-	char path[300];
-	int r;
-
-	if (!s->cgroup[0])
-		return;
-	snprintf(path, sizeof(path), "%s/cgroup.procs", s->cgroup);
-	r = file_write(path, "0");
-	if (r < 0)
-		fprintf(stderr, "hostd: %s: %s\n", path, strerror(-r));
-}
-
-static void cgroup_signal(const char *cgroup, int sig)
-{
-	char path[300];
-	FILE *f;
-	int pid;
-
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	while (fscanf(f, "%d", &pid) == 1)
-		if (pid > 1 && pid != getpid())
-			kill(pid, sig);
-	fclose(f);
-}
-
-/*
- * End what is left of a command whose client has gone.  Runs aside, so that the
- * port is free for the next one meanwhile.
- */
-static void command_end(struct session *s)
-{
-	pid_t pid;
-
-	if (!s->pid)
-		return;
-	kill(-s->pid, SIGTERM);
-	if (s->cgroup[0])
-		cgroup_signal(s->cgroup, SIGTERM);
-	pid = fork();
-	if (pid)
-		return;
-	fd_close(&s->port);
-	for (int i = 0; i < KILL_GRACE * 10 && kill(-s->pid, 0) == 0; i++)
-		usleep(100000);
-	kill(-s->pid, SIGKILL);
-	/* a fork bomb outruns one pass */
-	for (int i = 0; s->cgroup[0] && i < 50; i++) {
-		cgroup_signal(s->cgroup, SIGKILL);
-		if (rmdir(s->cgroup) == 0 || errno == ENOENT)
-			break;
-		usleep(20000);
-	}
-	_exit(0);
-}
-
-/* ---- starting a command ---- */
+/* ---- the request ---- */
 
 /* The next of the NUL-terminated strings in [*p, end), or NULL when there is none. */
 static char *string_next(char **p, const char *end)
@@ -237,148 +159,55 @@ static void clock_follow(int64_t realtime_ns)
 		clock_settime(CLOCK_REALTIME, &want);
 }
 
-static _Noreturn void command_exec(const struct session *s, const struct host_start *st, char *cwd, char **env,
-				   char **argv, int in, int out, int err)
+static void exec_handle(struct server *s, const struct host_start *st, char *p, const char *end)
 {
-	struct rlimit nofile = { 65536, 1048576 }, core = { 0, RLIM_INFINITY };
-	sigset_t none;
+	char **v, *cwd = string_next(&p, end);
+	int r;
 
-	setsid();
-	if (st->flags & HOST_F_TTY)
-		ioctl(in, TIOCSCTTY, 0);
-	dup2(in, 0);
-	dup2(out, 1);
-	dup2(err, 2);
-	if (in > 2)
-		close(in);
-	if (out > 2)
-		close(out);
-	if (err > 2 && err != out)
-		close(err);
-	cgroup_enter(s);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	setrlimit(RLIMIT_NOFILE, &nofile);
-	setrlimit(RLIMIT_CORE, &core);
-	umask(022);
-	if (chdir(cwd) < 0 && chdir("/") < 0)
-		_exit(126);
-	clearenv();
-	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	setenv("HOME", "/root", 1);
-	setenv("USER", "root", 1);
-	setenv("TERM", "xterm", 1);
-	setenv("LANG", "C.UTF-8", 1);
-	setenv("HUSK_EMULATED_HOST", "1", 1);
-	for (; *env; env++)
-		putenv(*env);
-	execvp(argv[0], argv);
-	fprintf(stderr, "host: %s: %s\n", argv[0], strerror(errno));
-	_exit(errno == ENOENT ? 127 : 126);
-}
-
-/* The command's streams: fd[] are its own ends. */
-static int streams_make(struct session *s, const struct host_start *st, int fd[3])
-{
-	int p[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
-
-	if (st->flags & HOST_F_TTY) {
-		struct winsize ws = { .ws_row = st->rows, .ws_col = st->cols };
-
-		if (openpty(&s->pty, &fd[0], NULL, NULL, &ws) < 0)
-			return -errno;
-		fcntl(s->pty, F_SETFD, FD_CLOEXEC);
-		fcntl(s->pty, F_SETFL, O_NONBLOCK);
-		fd[1] = fd[2] = fd[0];
-		return 0;
-	}
-	if (st->flags & HOST_F_STDIN) {
-		if (pipe2(p[0], O_CLOEXEC) < 0)
-			return -errno;
-	} else {
-		p[0][0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	}
-	if (pipe2(p[1], O_CLOEXEC) < 0 || pipe2(p[2], O_CLOEXEC) < 0)
-		return -errno; /* the session ends, and its process with it */
-	s->in = p[0][1];
-	s->out = p[1][0];
-	s->err = p[2][0];
-	if (s->in >= 0)
-		fcntl(s->in, F_SETFL, O_NONBLOCK);
-	fcntl(s->out, F_SETFL, O_NONBLOCK);
-	fcntl(s->err, F_SETFL, O_NONBLOCK);
-	fd[0] = p[0][0];
-	fd[1] = p[1][1];
-	fd[2] = p[2][1];
-	return 0;
-}
-
-static void command_start(struct session *s, const struct host_start *st, char *p, const char *end)
-{
-	static unsigned int seq;
-	char **v, *cwd;
-	int fd[3] = { -1, -1, -1 }, r;
-	uint32_t n = 0;
-
-	cwd = string_next(&p, end);
-	if (!cwd || !st->argc || st->envc > 4096 || st->argc > HOST_FRAME_MAX / 2) {
-		error_add(s, "malformed request");
+	if (!cwd || !st->argc || st->envc > HOST_FRAME_MAX / 2 || st->argc > HOST_FRAME_MAX / 2) {
+		session_refuse(s, "malformed request");
 		return;
 	}
+	/* env, NULL, argv, NULL */
 	v = calloc((size_t)st->envc + st->argc + 2, sizeof(*v));
 	if (!v) {
-		error_add(s, "out of memory");
+		session_refuse(s, "out of memory");
 		return;
 	}
-	for (; n < st->envc + st->argc; n++) {
+	for (uint32_t n = 0; n < st->envc + st->argc; n++) {
 		char *t = string_next(&p, end);
 
 		if (!t) {
-			error_add(s, "malformed request");
-			goto out;
+			free(v);
+			session_refuse(s, "malformed request");
+			return;
 		}
 		v[n < st->envc ? n : n + 1] = t;
 	}
-	cgroup_make(s, seq++);
-	r = streams_make(s, st, fd);
-	if (r < 0) {
-		error_add(s, "cannot make the command's streams: %s", strerror(-r));
-		goto out;
-	}
-	s->pid = fork();
-	if (s->pid == 0)
-		command_exec(s, st, cwd, v, v + st->envc + 1, fd[0], fd[1], fd[2]);
-	if (s->pid < 0) {
-		s->pid = 0;
-		error_add(s, "fork: %s", strerror(errno));
-	}
-	close(fd[0]);
-	if (fd[1] != fd[0]) {
-		close(fd[1]);
-		close(fd[2]);
-	}
-out:
+	r = command_start(&s->cmd, st, s->cgroup_top, s->number, cwd, v, v + st->envc + 1);
 	free(v);
+	if (r < 0)
+		session_refuse(s, "cannot start the command: %s", strerror(-r));
+	else
+		s->phase = RUNNING;
 }
 
-static void start_handle(struct session *s, uint64_t nonce, uint8_t *data, uint32_t len)
+static void start_handle(struct server *s, uint8_t *data, uint32_t len)
 {
 	struct host_start st;
 
 	if (len < sizeof(st)) {
-		error_add(s, "malformed request");
+		session_refuse(s, "malformed request");
 		return;
 	}
 	memcpy(&st, data, sizeof(st));
-	if (st.nonce != nonce) {
-		error_add(s, "request of another session");
-		return;
-	}
+	frame_add(s, HOST_STARTED, NULL, 0);
 	clock_follow(st.realtime_ns);
+	s->status = 0;
+	s->tty_patience = TTY_DRAIN_MS;
 	switch (st.op) {
 	case HOST_OP_EXEC:
-		command_start(s, &st, (char *)data + sizeof(st), (char *)data + len);
+		exec_handle(s, &st, (char *)data + sizeof(st), (char *)data + len);
 		return;
 	case HOST_OP_REFRESH:
 		sync();
@@ -390,41 +219,61 @@ static void start_handle(struct session *s, uint64_t nonce, uint8_t *data, uint3
 	case HOST_OP_PING:
 		break;
 	default:
-		error_add(s, "unknown operation %u", st.op);
+		session_refuse(s, "unknown operation %u", st.op);
 		return;
 	}
-	s->exited = true;
+	s->phase = ENDED;
 }
 
-/* ---- a running session ---- */
+/* ---- frames from the client ---- */
 
-static void frame_handle(struct session *s, const struct host_frame *f, const uint8_t *data)
+static void hello_handle(struct server *s, const uint8_t *data, uint32_t len)
+{
+	struct host_hello ready = { { HOST_READY, sizeof(ready) - sizeof(ready.frame) }, HOST_MAGIC, 0 };
+
+	if (len != sizeof(ready) - sizeof(ready.frame))
+		return;
+	memcpy(&ready.nonce, data + sizeof(ready.magic), sizeof(ready.nonce));
+	if (s->phase != IDLE && ready.nonce == s->nonce)
+		return; /* repeated by an impatient client */
+	session_end(s);
+	s->nonce = ready.nonce;
+	s->tx.len = 0;
+	buf_add(&s->tx, &ready, sizeof(ready));
+	s->phase = GREETED;
+}
+
+static void frame_handle(struct server *s, const struct host_frame *f, uint8_t *data)
 {
 	uint32_t sig;
 	uint16_t size[2];
 
 	switch (f->type) {
+	case HOST_HELLO:
+		hello_handle(s, data, f->len);
+		break;
+	case HOST_START:
+		if (s->phase == GREETED)
+			start_handle(s, data, f->len);
+		break;
 	case HOST_STDIN:
 		if (f->len)
-			buf_add(&s->stdin_data, data, f->len);
+			buf_add(&s->in, data, f->len);
 		else
-			s->stdin_end = true;
+			s->in_end = true;
 		break;
 	case HOST_SIGNAL:
 		if (f->len != sizeof(sig))
 			break;
 		memcpy(&sig, data, sizeof(sig));
-		if (s->pid && sig < 65) {
-			kill(-s->pid, (int)sig);
-			if (sig == SIGKILL && s->cgroup[0])
-				cgroup_signal(s->cgroup, SIGKILL);
-		}
+		if (sig <= (uint32_t)SIGRTMAX)
+			command_signal(&s->cmd, (int)sig);
 		break;
 	case HOST_WINCH:
-		if (f->len != sizeof(size) || s->pty < 0)
+		if (f->len != sizeof(size))
 			break;
 		memcpy(size, data, sizeof(size));
-		ioctl(s->pty, TIOCSWINSZ, &(struct winsize){ .ws_row = size[0], .ws_col = size[1] });
+		command_resize(&s->cmd, size[0], size[1]);
 		break;
 	case HOST_PING:
 		frame_add(s, HOST_PONG, NULL, 0);
@@ -432,74 +281,85 @@ static void frame_handle(struct session *s, const struct host_frame *f, const ui
 	}
 }
 
-/* Returns false when the client has gone or talks nonsense. */
-static bool port_read(struct session *s, uint64_t nonce)
+/* Bytes to skip until a HELLO, or what may become one, is at the front. */
+static size_t hello_seek(const struct buf *b)
 {
-	uint8_t tmp[16384];
-	ssize_t n = read(s->port, tmp, sizeof(tmp));
+	struct host_hello h = { { HOST_HELLO, sizeof(h) - sizeof(h.frame) }, HOST_MAGIC, 0 };
 
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		return false;
-	if (n > 0)
-		buf_add(&s->rx, tmp, (size_t)n);
+	for (size_t i = 0; i < b->len; i++) {
+		size_t n = b->len - i < HOST_HELLO_FIXED ? b->len - i : HOST_HELLO_FIXED;
+
+		if (memcmp(b->data + i, &h, n) == 0)
+			return i;
+	}
+	return b->len;
+}
+
+static void frames_take(struct server *s)
+{
 	for (;;) {
 		struct host_frame f;
 
+		if (s->phase == IDLE)
+			buf_drop(&s->rx, hello_seek(&s->rx));
 		if (s->rx.len < sizeof(f))
-			return true;
+			return;
 		memcpy(&f, s->rx.data, sizeof(f));
-		if (f.len > (f.type == HOST_START ? HOST_FRAME_MAX : HOST_DATA_MAX))
-			return false;
-		if (s->rx.len - sizeof(f) < f.len)
-			return true;
-		if (!s->started) {
-			if (f.type != HOST_START)
-				return false;
-			s->started = true;
-			start_handle(s, nonce, s->rx.data + sizeof(f), f.len);
-		} else {
-			frame_handle(s, &f, s->rx.data + sizeof(f));
+		if (f.len > (f.type == HOST_START ? HOST_FRAME_MAX : HOST_DATA_MAX) || s->in.len > HOST_STDIN_WINDOW) {
+			/* another client talks in the middle of a dead one's frame */
+			session_end(s);
+			buf_drop(&s->rx, 1);
+			continue;
 		}
+		if (s->rx.len - sizeof(f) < f.len)
+			return;
+		frame_handle(s, &f, s->rx.data + sizeof(f));
 		buf_drop(&s->rx, sizeof(f) + f.len);
-		if (s->stdin_data.len > HOST_STDIN_WINDOW)
-			return false;
 	}
 }
 
-static void stdin_feed(struct session *s)
-{
-	int fd = s->pty >= 0 ? s->pty : s->in;
+/* ---- the command's streams ---- */
 
-	if (fd >= 0 && s->stdin_data.len) {
-		ssize_t n = write(fd, s->stdin_data.data, s->stdin_data.len);
+static void credit_add(struct server *s, size_t n)
+{
+	uint32_t credit = (uint32_t)n;
+
+	buf_drop(&s->in, n);
+	frame_add(s, HOST_CREDIT, &credit, sizeof(credit));
+}
+
+static void stdin_feed(struct server *s)
+{
+	int *fd = s->cmd.pty >= 0 ? &s->cmd.pty : &s->cmd.in;
+
+	if (s->in.len) {
+		ssize_t n = *fd < 0 ? (ssize_t)s->in.len : write(*fd, s->in.data, s->in.len);
 
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			/* nobody reads any more: take it all, so that the client goes on */
-			n = (ssize_t)s->stdin_data.len;
-			fd_close(&s->in);
+			n = (ssize_t)s->in.len;
+			if (fd == &s->cmd.in) {
+				close(*fd);
+				*fd = -1;
+			}
 		}
-		if (n > 0) {
-			uint32_t credit = (uint32_t)n;
-
-			buf_drop(&s->stdin_data, (size_t)n);
-			frame_add(s, HOST_CREDIT, &credit, sizeof(credit));
-		}
-	} else if (s->stdin_data.len) {
-		uint32_t credit = (uint32_t)s->stdin_data.len;
-
-		s->stdin_data.len = 0;
-		frame_add(s, HOST_CREDIT, &credit, sizeof(credit));
+		if (n > 0)
+			credit_add(s, (size_t)n);
 	}
-	if (s->stdin_end && !s->stdin_data.len) {
-		if (s->pty >= 0 && fd >= 0 && write(s->pty, "\004", 1) < 0)
-			return;
-		s->stdin_end = false;
-		fd_close(&s->in);
+	if (s->in_end && !s->in.len) {
+		if (s->cmd.pty >= 0) {
+			if (write(s->cmd.pty, "\004", 1) < 0 && errno == EAGAIN)
+				return;
+		} else if (s->cmd.in >= 0) {
+			close(s->cmd.in);
+			s->cmd.in = -1;
+		}
+		s->in_end = false;
 	}
 }
 
 /* Take what a stream has.  Returns true when there was something. */
-static bool stream_read(struct session *s, int *fd, uint32_t type)
+static bool stream_read(struct server *s, int *fd, uint32_t type)
 {
 	uint8_t tmp[HOST_DATA_MAX];
 	ssize_t n;
@@ -511,152 +371,164 @@ static bool stream_read(struct session *s, int *fd, uint32_t type)
 		frame_add(s, type, tmp, (uint32_t)n);
 		return true;
 	}
-	if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		fd_close(fd); /* EIO: a terminal that nobody has open any more */
+	if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		close(*fd); /* EIO: a terminal that nobody has open any more */
+		*fd = -1;
+	}
 	return false;
 }
 
-static void children_reap(struct session *s)
+static bool streams_read(struct server *s)
 {
-	int st;
-	pid_t pid;
+	bool any = stream_read(s, &s->cmd.pty, HOST_STDOUT);
 
-	while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
-		if (pid != s->pid)
-			continue;
-		s->status = WIFSIGNALED(st) ? 128u + (uint32_t)WTERMSIG(st) : (uint32_t)WEXITSTATUS(st);
-		s->pid = 0;
-		s->exited = true;
-	}
-}
-
-static void streams_close(struct session *s)
-{
-	fd_close(&s->in);
-	fd_close(&s->out);
-	fd_close(&s->err);
-	fd_close(&s->pty);
+	any |= stream_read(s, &s->cmd.out, HOST_STDOUT);
+	any |= stream_read(s, &s->cmd.err, HOST_STDERR);
+	return any;
 }
 
 /*
  * After the command's end all that it wrote is in the pipes, so read until they
  * are empty, not until they are closed: a daemon may hold them.  A terminal
- * delivers a little later; it has drain_ms unless everybody has closed it.
+ * delivers a little later; it has some patience unless everybody has closed it.
  */
-static bool session_drained(struct session *s)
+static bool session_drained(struct server *s)
 {
-	bool more = stream_read(s, &s->pty, HOST_STDOUT);
-
-	more |= stream_read(s, &s->out, HOST_STDOUT);
-	more |= stream_read(s, &s->err, HOST_STDERR);
-	if (more || s->tx.len > OUT_MAX)
+	if (streams_read(s) || s->tx.len > OUT_MAX)
 		return false;
-	return s->pty < 0 || s->drain_ms <= 0;
+	return s->cmd.pty < 0 || s->tty_patience <= 0;
 }
 
-static void session_progress(struct session *s)
+static void session_progress(struct server *s)
 {
-	if (s->finished)
-		return;
-	stdin_feed(s);
-	if (!s->exited) {
-		stream_read(s, &s->pty, HOST_STDOUT);
-		stream_read(s, &s->out, HOST_STDOUT);
-		stream_read(s, &s->err, HOST_STDERR);
-	} else if (session_drained(s)) {
+	if (s->phase == RUNNING) {
+		stdin_feed(s);
+		streams_read(s);
+	} else if (s->phase == ENDED && session_drained(s)) {
 		frame_add(s, HOST_EXIT, &s->status, sizeof(s->status));
-		s->finished = true;
-		streams_close(s);
+		session_end(s);
 	}
 }
 
-/* Until the client has gone. */
-static void session_loop(struct session *s, uint64_t nonce, int sigfd)
+static void children_reap(struct server *s)
+{
+	int st;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &st, WNOHANG)) > 0) {
+		if (pid != s->cmd.pid)
+			continue;
+		s->status = WIFSIGNALED(st) ? 128u + (uint32_t)WTERMSIG(st) : (uint32_t)WEXITSTATUS(st);
+		s->cmd.pid = 0;
+		s->phase = ENDED;
+	}
+}
+
+/* ---- the port ---- */
+
+static void port_read(struct server *s)
+{
+	uint8_t tmp[HOST_DATA_MAX];
+	ssize_t n = read(s->fd, tmp, sizeof(tmp));
+
+	if (n > 0)
+		buf_add(&s->rx, tmp, (size_t)n);
+}
+
+static void port_write(struct server *s)
+{
+	ssize_t n;
+
+	if (!s->tx.len)
+		return;
+	n = write(s->fd, s->tx.data, s->tx.len);
+	if (n > 0)
+		buf_drop(&s->tx, (size_t)n);
+}
+
+/*
+ * The kernel learns of a hang-up later than of data: what it reports may be the
+ * end of an earlier connection while the next client has been greeted already.
+ * So it counts only when it lasts; the next client's HELLO ends a dead session
+ * at once anyway.
+ */
+static bool port_hung_up(const struct server *s)
+{
+	for (int i = 0; i < 10; i++) {
+		struct pollfd p = { s->fd, 0, 0 };
+
+		if (poll(&p, 1, 0) == 0)
+			return false;
+		usleep(10000);
+	}
+	return true;
+}
+
+/* Until nobody is connected any more. */
+static void port_poll(struct server *s)
 {
 	for (;;) {
-		bool room = s->tx.len <= OUT_MAX, feed = s->stdin_data.len || s->stdin_end;
-		bool drain = s->exited && !s->finished;
+		bool room = s->tx.len <= OUT_MAX, feed = s->in.len || s->in_end;
+		struct command *c = &s->cmd;
 		struct pollfd p[] = {
-			{ s->port, (short)(POLLIN | (s->tx.len ? POLLOUT : 0)), 0 },
-			{ sigfd, POLLIN, 0 },
-			{ feed ? s->in : -1, POLLOUT, 0 },
-			{ room ? s->out : -1, POLLIN, 0 },
-			{ room ? s->err : -1, POLLIN, 0 },
-			{ room ? s->pty : -1, (short)(POLLIN | (feed ? POLLOUT : 0)), 0 },
+			{ s->fd, (short)(POLLIN | (s->tx.len ? POLLOUT : 0)), 0 },
+			{ s->sigfd, POLLIN, 0 },
+			{ feed ? c->in : -1, POLLOUT, 0 },
+			{ room ? c->out : -1, POLLIN, 0 },
+			{ room ? c->err : -1, POLLIN, 0 },
+			{ room ? c->pty : -1, (short)(POLLIN | (feed ? POLLOUT : 0)), 0 },
 		};
 		struct signalfd_siginfo si;
-		int n = poll(p, sizeof(p) / sizeof(p[0]), drain && room ? 10 : -1);
+		int n = poll(p, sizeof(p) / sizeof(p[0]), s->phase == ENDED && room ? 10 : -1);
 
 		if (n < 0 && errno != EINTR)
 			return;
 		if (n == 0)
-			s->drain_ms -= 10;
-		if (p[0].revents & (POLLHUP | POLLERR))
+			s->tty_patience -= 10;
+		if (p[0].revents & POLLIN)
+			port_read(s);
+		if (p[0].revents & (POLLHUP | POLLERR) && port_hung_up(s))
 			return;
-		if (p[0].revents & POLLIN && !port_read(s, nonce))
-			return;
-		if (p[1].revents && read(sigfd, &si, sizeof(si)) > 0)
+		frames_take(s);
+		if (p[1].revents && read(s->sigfd, &si, sizeof(si)) > 0)
 			children_reap(s);
 		session_progress(s);
-		if (s->tx.len) {
-			ssize_t w = write(s->port, s->tx.data, s->tx.len);
-
-			if (w > 0)
-				buf_drop(&s->tx, (size_t)w);
-			else if (w < 0 && errno != EAGAIN && errno != EINTR)
-				return;
-		}
+		port_write(s);
 	}
 }
 
-/* One session on the port.  Returns when its client has gone. */
-static void session_run(const char *dev, int sigfd)
+static _Noreturn void port_serve(struct server *s, const char *dev)
 {
-	struct session s = { .in = -1, .out = -1, .err = -1, .pty = -1, .drain_ms = 100 };
-	struct host_ready ready;
-	ssize_t n;
-
-	s.port = open(dev, O_RDWR | O_CLOEXEC);
-	if (s.port < 0) {
-		say("%s: %s", dev, strerror(errno));
-		sleep(1);
-		return;
-	}
-	memcpy(ready.magic, HOST_MAGIC, sizeof(ready.magic));
-	if (getrandom(&ready.nonce, sizeof(ready.nonce), 0) < 0)
-		ready.nonce = (uint64_t)getpid() << 32 | (uint64_t)time(NULL);
-	/* blocks until somebody connects */
-	do
-		n = write(s.port, &ready, sizeof(ready));
-	while (n < 0 && errno == EINTR);
-	if (n == sizeof(ready)) {
-		fcntl(s.port, F_SETFL, O_NONBLOCK);
-		session_loop(&s, ready.nonce, sigfd);
-	}
-	command_end(&s);
-	if (!s.pid && s.cgroup[0])
-		rmdir(s.cgroup); /* stays when a daemon lives in it */
-	fd_close(&s.port);
-	streams_close(&s);
-	free(s.rx.data);
-	free(s.tx.data);
-	free(s.stdin_data.data);
-}
-
-static _Noreturn void port_serve(const char *dev)
-{
-	struct session none = { .pid = 0 };
+	static const struct host_hello nobody = { { HOST_READY, sizeof(nobody) - sizeof(nobody.frame) },
+						  HOST_MAGIC,
+						  0 };
 	sigset_t set;
-	int sigfd;
 
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->fd = open(dev, O_RDWR | O_CLOEXEC);
+	if (s->fd < 0 || s->sigfd < 0) {
+		say("%s: %s", dev, strerror(errno));
+		sleep(1);
+		_exit(1);
+	}
 	for (;;) {
-		children_reap(&none);
-		session_run(dev, sigfd);
+		ssize_t n;
+
+		fcntl(s->fd, F_SETFL, 0);
+		n = write(s->fd, &nobody, sizeof(nobody)); /* blocks until somebody connects */
+		fcntl(s->fd, F_SETFL, O_NONBLOCK);
+		if (n < 0 && errno != EINTR) {
+			say("%s: %s", dev, strerror(errno));
+			_exit(1);
+		}
+		port_poll(s);
+		session_end(s);
+		s->rx.len = s->tx.len = 0;
+		children_reap(s);
 	}
 }
 
@@ -688,8 +560,9 @@ static bool port_find(unsigned int number, char *dev, size_t size)
 	return found;
 }
 
-static pid_t port_spawn(unsigned int number)
+static pid_t port_spawn(unsigned int number, const char *cgroup_top)
 {
+	struct server s = { .number = number, .cgroup_top = cgroup_top, .cmd = COMMAND_NONE };
 	char dev[280];
 	pid_t pid;
 
@@ -702,10 +575,8 @@ static pid_t port_spawn(unsigned int number)
 		usleep(10000);
 	}
 	pid = fork();
-	if (pid == 0) {
-		port_number = number;
-		port_serve(dev);
-	}
+	if (pid == 0)
+		port_serve(&s, dev);
 	return pid;
 }
 
@@ -717,9 +588,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: hostd CGROUP-DIR\n");
 		return 2;
 	}
-	cgroup_top = argv[1];
 	for (unsigned int i = 0; i < HOST_PORTS; i++)
-		server[i] = port_spawn(i);
+		server[i] = port_spawn(i, argv[1]);
 	for (;;) {
 		pid_t pid = wait(NULL);
 
@@ -727,6 +597,6 @@ int main(int argc, char **argv)
 			sleep(1);
 		for (unsigned int i = 0; i < HOST_PORTS; i++)
 			if (pid > 0 && pid == server[i])
-				server[i] = port_spawn(i);
+				server[i] = port_spawn(i, argv[1]);
 	}
 }

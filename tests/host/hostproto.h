@@ -3,11 +3,13 @@
  * What `hostc` (on this machine) and `hostd` (in the emulated host) say to each
  * other over one virtio-serial port.  One port carries one command at a time.
  *
- * A session: hostd blocks writing READY until somebody connects; the client
- * skips whatever an earlier session left behind until it sees the magic, and
- * answers with a START that repeats the nonce.  From then on both sides send
- * frames.  hostd ends with EXIT (or ERROR), the client ends by closing.  A
- * client that goes away without waiting for EXIT ends its command.
+ * A session begins with the client's HELLO, which has a nonce of the client's.
+ * hostd looks for its fixed pattern whenever no session runs, and a HELLO within
+ * a session means that the earlier client has died: so neither depends on seeing
+ * every hang-up.  The client skips what an earlier session left behind until it
+ * sees READY with its own nonce, then sends START.  hostd ends with EXIT or
+ * ERROR, the client by closing.  A client that goes away before that ends its
+ * command.
  *
  * stdin goes under credit, so that control frames are never stuck behind data
  * which the command does not read.
@@ -23,26 +25,32 @@
 #define HOST_DATA_MAX (16u << 10)     /* payload bytes of STDIN, STDOUT, STDERR */
 #define HOST_STDIN_WINDOW (64u << 10) /* stdin bytes in flight */
 
-struct host_ready {
-	char magic[8]; /* HOST_MAGIC, without its NUL */
-	uint64_t nonce;
-};
-#define HOST_MAGIC "huskREDY"
-
 struct host_frame {
 	uint32_t type;
 	uint32_t len; /* of the payload that follows */
 };
 
+/* HELLO and READY, header and all: what either side looks for in a stream of unknown bytes */
+struct host_hello {
+	struct host_frame frame;
+	char magic[8]; /* HOST_MAGIC, without its NUL */
+	uint64_t nonce;
+};
+#define HOST_MAGIC "huskHOST"
+#define HOST_HELLO_FIXED 16u /* leading bytes that do not depend on the nonce */
+
 enum host_frame_type {
 	/* client to hostd */
-	HOST_START = 1, /* struct host_start + strings */
+	HOST_HELLO = 1, /* struct host_hello */
+	HOST_START,	/* struct host_start + strings */
 	HOST_STDIN,	/* bytes; none: end of file */
 	HOST_SIGNAL,	/* uint32_t signal, for the command's process group */
 	HOST_WINCH,	/* two uint16_t: rows, columns */
 	HOST_PING,
 	/* hostd to client */
-	HOST_STDOUT = 0x40,
+	HOST_READY = 0x40, /* struct host_hello with the client's nonce */
+	HOST_STARTED,	   /* START has come */
+	HOST_STDOUT,
 	HOST_STDERR,
 	HOST_CREDIT, /* uint32_t: stdin bytes that the command has taken */
 	HOST_EXIT,   /* uint32_t: status, 128 + n for signal n */
@@ -62,7 +70,6 @@ enum host_op {
 
 /* strings: working directory, then envc times K=V, then argc arguments, each with its NUL */
 struct host_start {
-	uint64_t nonce;
 	int64_t realtime_ns; /* the client's clock: hostd sets its own by it */
 	uint32_t op;
 	uint32_t flags;
