@@ -26,8 +26,8 @@ typedef int (*cgroup2_emit)(void *ctx, const char *file, const char *value, stru
  * Values that contradict each other (swap below memory, burst above quota) are errors. A line "io.weight"
  * is emitted for the host's blkio weight: where io.bfq.weight exists, the caller writes cgroup2_bfq_weight() instead.
  */
-int cgroup2_settings(const struct spec_resources *r, enum cgroup2_side side, uint64_t overhead, cgroup2_emit emit, void *ctx,
-		     struct error *err);
+int cgroup2_settings(const struct spec_resources *r, enum cgroup2_side side, uint64_t overhead, cgroup2_emit emit,
+		     void *ctx, struct error *err);
 
 /* cpu.shares (2..262144) to cpu.weight (1..10000), the quadratic form of runc and crun: 1024 gives 100. */
 uint64_t cgroup2_cpu_weight(uint64_t shares);
@@ -41,7 +41,7 @@ struct cgroup_path {
 	char slice[256];  /* systemd driver: "system.slice" */
 	char prefix[256]; /* may be empty */
 	char name[256];
-	char unit[600];	 /* "PREFIX-NAME.scope", or NAME when it ends in ".slice" */
+	char unit[600]; /* "PREFIX-NAME.scope", or NAME when it ends in ".slice" */
 };
 
 /**

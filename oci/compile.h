@@ -31,7 +31,7 @@ struct compile_input {
 	const char *share_prefix; /* share names are PREFIX0, PREFIX1... */
 	bool joins_vm;		  /* a further container of a pod VM: namespaces with a path join `sandbox_cid` */
 	const char *sandbox_cid;
-	const char *state_json;	  /* for startContainer hooks' stdin, may be NULL */
+	const char *state_json; /* for startContainer hooks' stdin, may be NULL */
 
 	/* Facts about a bind's source. Returns 0 or a negative errno. NULL: every source is taken for a directory. */
 	int (*stat_source)(void *ctx, const char *path, struct source_facts *out);
@@ -49,13 +49,13 @@ struct compile_input {
  * (source, fstype, fs_flags, fs_data) in a private place and share the mount's root.
  */
 struct share {
-	char *name;	     /* file name under PLAN_SHARES, unique in the VM */
-	char *source;	     /* absolute host path, as config.json says; with fstype: what mount(2) takes */
-	bool readonly;	     /* the top mount: enforced by the VMM */
-	bool readonly_tree;  /* rro: all submounts too */
-	bool recursive;	     /* rbind: submounts too */
-	bool is_root;	     /* the container's rootfs */
-	bool is_file;	     /* not a directory */
+	char *name;	      /* file name under PLAN_SHARES, unique in the VM */
+	char *source;	      /* absolute host path, as config.json says; with fstype: what mount(2) takes */
+	bool readonly;	      /* the top mount: enforced by the VMM */
+	bool readonly_tree;   /* rro: all submounts too */
+	bool recursive;	      /* rbind: submounts too */
+	bool is_root;	      /* the container's rootfs */
+	bool is_file;	      /* not a directory */
 	uint64_t propagation; /* MS_SLAVE...: what the mount asked for, 0: nothing */
 	enum spec_mount_idmap idmap;
 	struct spec_idmaps uids, gids; /* of the idmapped bind to make; point into the spec */
@@ -86,13 +86,13 @@ struct host_plan {
 	size_t nmountpoints;
 	struct host_disk *disks;
 	size_t ndisks;
-	enum host_net net;	/* NONE: no NIC at all (annotation run.husk.network) */
-	const char *net_path;	/* HOST_NET_PATH; points into the spec */
-	uint64_t memory_limit;	/* bytes, the container's or the announced one of its pod; 0: none */
-	uint32_t vcpus;		/* wished: ceil(quota/period), bounded by the cpuset's size; 0: no wish */
+	enum host_net net;		 /* NONE: no NIC at all (annotation run.husk.network) */
+	const char *net_path;		 /* HOST_NET_PATH; points into the spec */
+	uint64_t memory_limit;		 /* bytes, the container's or the announced one of its pod; 0: none */
+	uint32_t vcpus;			 /* wished: ceil(quota/period), bounded by the cpuset's size; 0: no wish */
 	struct spec_resources resources; /* what the host's cgroup enforces; pointers into the spec. See cgroup2.h */
-	uint32_t warnings;	/* count of warn[] */
-	char **warn;		/* what is ignored on purpose, one line each; the spec's own warnings come first */
+	uint32_t warnings;		 /* count of warn[] */
+	char **warn; /* what is ignored on purpose, one line each; the spec's own warnings come first */
 	struct arena *arena;
 };
 
@@ -113,7 +113,8 @@ int compile_container(const struct spec *spec, const struct compile_input *in, s
 		      struct error *err);
 
 /* Plan of one further process (exec) of container @cid. @container may be NULL; it tells the default seccomp filter. */
-int compile_process(const struct spec_process *process, const struct spec *container, const char *cid, struct buf *plan, struct error *err);
+int compile_process(const struct spec_process *process, const struct spec *container, const char *cid, struct buf *plan,
+		    struct error *err);
 
 /* Plan of changed limits. Members that are unset stay unchanged. The host's part: resources_for_host(). */
 int compile_update(const struct spec_resources *resources, const char *cid, struct buf *plan, struct error *err);

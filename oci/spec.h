@@ -64,7 +64,7 @@ struct spec_idmaps {
 /* ---- process ---- */
 
 struct spec_rlimit {
-	int resource; /* RLIMIT_* */
+	int resource;	     /* RLIMIT_* */
 	uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
@@ -85,7 +85,7 @@ struct spec_scheduler {
 	uint32_t policy; /* SCHED_* */
 	int32_t nice;
 	uint32_t priority;
-	uint64_t flags; /* SCHED_FLAG_* */
+	uint64_t flags;			    /* SCHED_FLAG_* */
 	uint64_t runtime, deadline, period; /* ns */
 };
 
@@ -104,11 +104,11 @@ struct spec_process {
 	const char *apparmor_profile; /* NULL or not empty */
 	const char *selinux_label;    /* NULL or not empty: for the VMM on the host */
 	struct spec_scheduler scheduler;
-	struct opt_u32 ioprio; /* as ioprio_set(2) takes it */
+	struct opt_u32 ioprio;			       /* as ioprio_set(2) takes it */
 	const char *affinity_initial, *affinity_final; /* CPU lists, NULL: none; exec only */
 
 	struct strings warnings; /* what is ignored on purpose; only of process_parse() (else in the spec) */
-	struct arena *arena;     /* only of process_parse() */
+	struct arena *arena;	 /* only of process_parse() */
 };
 
 /* ---- mounts ---- */
@@ -120,14 +120,14 @@ struct spec_mount {
 	const char *type;	 /* file system; NULL for a bind */
 	const char *source;	 /* bind: absolute host path. Else a name, never NULL */
 	bool bind;
-	bool recursive;		 /* rbind */
-	bool copyup;		 /* tmpcopyup */
-	uint64_t flags;		 /* MS_* set; without MS_BIND, MS_REC, propagation */
-	uint64_t flags_clear;	 /* MS_* that an option cleared (rw, suid, dev, exec...) */
-	uint64_t rec_attr_set;	 /* MOUNT_ATTR_* for the whole tree (rro, rnosuid...) */
+	bool recursive;	       /* rbind */
+	bool copyup;	       /* tmpcopyup */
+	uint64_t flags;	       /* MS_* set; without MS_BIND, MS_REC, propagation */
+	uint64_t flags_clear;  /* MS_* that an option cleared (rw, suid, dev, exec...) */
+	uint64_t rec_attr_set; /* MOUNT_ATTR_* for the whole tree (rro, rnosuid...) */
 	uint64_t rec_attr_clear;
-	uint64_t propagation;	 /* MS_SHARED..., with or without MS_REC; 0: none given */
-	const char *data;	 /* options for the file system, "" when none */
+	uint64_t propagation; /* MS_SHARED..., with or without MS_REC; 0: none given */
+	const char *data;     /* options for the file system, "" when none */
 	enum spec_mount_idmap idmap;
 	struct spec_idmaps uids, gids;
 };
@@ -248,7 +248,7 @@ struct spec_seccomp {
 
 struct spec_rdt {
 	bool set;
-	const char *clos_id; /* NULL: the container's id */
+	const char *clos_id;	 /* NULL: the container's id */
 	struct strings schemata; /* l3CacheSchema, memBwSchema, schemata: in the order to write */
 	bool monitoring;	 /* enableMonitoring */
 };
@@ -281,7 +281,7 @@ struct spec_linux {
 	size_t nnetdevs;
 	const char *cgroups_path; /* NULL: none given */
 	struct spec_resources resources;
-	uint64_t rootfs_propagation; /* MS_* | MS_REC, 0: none given */
+	uint64_t rootfs_propagation;  /* MS_* | MS_REC, 0: none given */
 	struct spec_seccomp *seccomp; /* NULL: none */
 	struct strings masked_paths, readonly_paths;
 	const char *mount_label; /* NULL or not empty */
@@ -319,11 +319,11 @@ struct spec_hooks {
 enum husk_net { HUSK_NET_AUTO, HUSK_NET_NONE };
 
 struct spec_husk {
-	struct opt_u32 memory;	  /* run.husk.memory, MiB: guest RAM instead of what the limit implies */
-	struct opt_u32 vcpus;	  /* run.husk.vcpus */
-	struct opt_bool ksm;	  /* run.husk.ksm: let the host merge equal pages */
-	struct opt_bool debug;	  /* run.husk.debug: guest kernel log to the VM's log */
-	enum husk_net network;	  /* run.husk.network = auto | none */
+	struct opt_u32 memory;	     /* run.husk.memory, MiB: guest RAM instead of what the limit implies */
+	struct opt_u32 vcpus;	     /* run.husk.vcpus */
+	struct opt_bool ksm;	     /* run.husk.ksm: let the host merge equal pages */
+	struct opt_bool debug;	     /* run.husk.debug: guest kernel log to the VM's log */
+	enum husk_net network;	     /* run.husk.network = auto | none */
 	struct opt_u32 boot_timeout; /* run.husk.boot_timeout, ms */
 };
 
@@ -352,7 +352,7 @@ struct spec {
 	const char *oci_version;
 	const char *root_path; /* as written: relative to the bundle or absolute */
 	bool root_readonly;
-	struct spec_process *process; /* NULL: absent: create may go on, start must refuse */
+	struct spec_process *process;	   /* NULL: absent: create may go on, start must refuse */
 	const char *hostname, *domainname; /* NULL: not given */
 	struct spec_mount *mounts;
 	size_t nmounts;

@@ -26,21 +26,21 @@ struct state {
 	const char *oci_version; /* of config.json */
 	const char *owner;	 /* user name */
 	const char *husk_version;
-	const char *boot_id;	 /* /proc/sys/kernel/random/boot_id of the host */
-	const char *sandbox_id;	 /* the pod this container belongs to, or NULL */
-	const char *vm_id;	 /* container id whose state directory holds vm.sock; own id when it owns the VM */
+	const char *boot_id;	      /* /proc/sys/kernel/random/boot_id of the host */
+	const char *sandbox_id;	      /* the pod this container belongs to, or NULL */
+	const char *vm_id;	      /* container id whose state directory holds vm.sock; own id when it owns the VM */
 	enum container_status status; /* as last written; the truth is derived by the runtime */
-	int64_t created_ns;	 /* CLOCK_REALTIME */
-	pid_t pid;		 /* init proxy; 0: none */
-	uint64_t pid_start;	 /* field 22 of /proc/PID/stat */
+	int64_t created_ns;	      /* CLOCK_REALTIME */
+	pid_t pid;		      /* init proxy; 0: none */
+	uint64_t pid_start;	      /* field 22 of /proc/PID/stat */
 	pid_t vmm_pid;
 	uint64_t vmm_start;
-	struct strings cgroups;	 /* host cgroup directories, absolute: to be removed by delete */
+	struct strings cgroups;	  /* host cgroup directories, absolute: to be removed by delete */
 	const char *systemd_unit; /* NULL: none */
-	bool systemd;		 /* systemd driver */
+	bool systemd;		  /* systemd driver */
 	struct spec_map annotations;
-	struct spec_map extra;	 /* runtime's own further facts, name -> text */
-	struct arena *arena;	 /* of state_parse() */
+	struct spec_map extra; /* runtime's own further facts, name -> text */
+	struct arena *arena;   /* of state_parse() */
 };
 
 /* Write @s as the text of state.json. *out is malloc()ed, ends with a newline and NUL. */
@@ -57,8 +57,8 @@ int state_document(const struct state *s, enum container_status status, pid_t pi
 int state_hook_document(const struct state *s, enum container_status status, pid_t pid, char **out, struct error *err);
 
 /* JSON array of state documents, for `husk list --format json`; "[]" when n is 0. */
-int state_list_document(const struct state *const *s, const enum container_status *status, const pid_t *pids, size_t n, char **out,
-			struct error *err);
+int state_list_document(const struct state *const *s, const enum container_status *status, const pid_t *pids, size_t n,
+			char **out, struct error *err);
 
 const char *status_name(enum container_status s);
 
