@@ -92,7 +92,7 @@ format: | $(deps_check_stamp) ## bring the C files into the project's style
 # ---- with guests, in a KVM host ----
 
 # programs of the suites; static, because most of them run inside containers
-bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch)
+bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake)
 
 build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
@@ -117,9 +117,9 @@ bench: all | $(deps_check_stamp) ## measure against the peers
 soak: all | $(deps_check_stamp) ## long load with random kills
 	@tests/soak
 
-STAGES ?= unit san fuzz static format guest runc
-check: | $(deps_check_stamp) ## all of: unit san fuzz static format guest runc (STAGES="...")
+STAGES ?= unit san fuzz static format host guest runc $(if $(client_bats),clients)
+check: | $(deps_check_stamp) ## all of: unit san fuzz static format host guest runc clients (STAGES="...")
 	@MAKE='$(MAKE)' tests/check $(STAGES)
 
-.PHONY: unit-bins test-tools check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-guest \
+.PHONY: unit-bins test-tools check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-host check-guest \
 	check-runc check-clients bench soak check
