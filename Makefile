@@ -26,13 +26,13 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=un
 
 # Per part: extra flags, libraries, how it is linked
 CFLAGS_oci :=
-CFLAGS_runtime :=
+CFLAGS_runtime := -isystem /usr/include/libnl3
 CFLAGS_vmm := -Wconversion -Wno-sign-conversion
 CFLAGS_agent := -Wconversion -Wno-sign-conversion
 
 static := $(if $(SAN),,$(filter 1,$(STATIC)))
 LIBS_oci := $(if $(static),-lyajl_s,-lyajl) -lcap -lseccomp
-LIBS_runtime := $(LIBS_oci)
+LIBS_runtime := $(LIBS_oci) -lnl-3 -lpthread
 LIBS_vmm := -lseccomp -luring -lpthread
 LIBS_agent :=
 LDFLAGS_ALL := -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(SANFLAGS) $(LDFLAGS)

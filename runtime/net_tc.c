@@ -14,7 +14,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
@@ -32,6 +31,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "netlink.h"
+
 #define INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS) /* right for a clsact and for an ingress qdisc */
 #define ICMPV6_NS 135
 #define ICMPV6_NA 136
@@ -39,76 +40,44 @@
 /* Priorities of our filters; a lower one is asked first. */
 enum { PRIO_PORTS = 100, PRIO_NEIGH = 110, PRIO_ALL = 200 };
 
-/* Send one request and take its acknowledgement. 0 or -errno. */
-static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh)
+static struct nl_msg *link_request(uint32_t ifindex, unsigned int flags)
 {
-	static uint32_t seq;
-	uint8_t buf[8192];
-	ssize_t n;
+	struct ifinfomsg ifi = { .ifi_index = (int)ifindex, .ifi_flags = flags, .ifi_change = flags };
 
-	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	nlh->nlmsg_seq = ++seq;
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		n = mnl_cb_run(buf, (size_t)n, nlh->nlmsg_seq, mnl_socket_get_portid(nl), NULL, NULL);
-	} while (n > 0);
-	return n < 0 ? -errno : 0;
+	return netlink_request(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
 }
 
-static struct ifinfomsg *link_request(struct nlmsghdr *nlh, uint32_t ifindex)
+int link_set_mtu(struct nl_sock *nl, uint32_t ifindex, uint32_t mtu, struct error *err)
 {
-	struct ifinfomsg *ifi;
-
-	nlh->nlmsg_type = RTM_NEWLINK;
-	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
-	ifi->ifi_family = AF_UNSPEC;
-	ifi->ifi_index = (int)ifindex;
-	return ifi;
-}
-
-int link_set_mtu(struct mnl_socket *nl, uint32_t ifindex, uint32_t mtu, struct error *err)
-{
-	uint8_t buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct nl_msg *msg = link_request(ifindex, 0);
 	int r;
 
-	link_request(nlh, ifindex);
-	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
-	r = nl_talk(nl, nlh);
+	nla_put_u32(msg, IFLA_MTU, mtu);
+	r = netlink_talk(nl, msg);
 	return r < 0 ? error_set(err, -r, "set the MTU of interface %u to %u", ifindex, mtu) : 0;
 }
 
 /* MTU and up; no link-local address, so that the TAP never speaks for itself. */
-static int tap_up(struct mnl_socket *nl, uint32_t ifindex, uint32_t mtu)
+static int tap_up(struct nl_sock *nl, uint32_t ifindex, uint32_t mtu)
 {
-	uint8_t buf[512];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct nlattr *spec, *inet6;
+	struct nl_msg *msg = link_request(ifindex, 0);
+	struct nlattr *spec = nla_nest_start(msg, IFLA_AF_SPEC);
+	struct nlattr *inet6 = nla_nest_start(msg, AF_INET6);
 	int r;
 
-	link_request(nlh, ifindex);
-	spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC);
-	inet6 = mnl_attr_nest_start(nlh, AF_INET6);
-	mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-	mnl_attr_nest_end(nlh, inet6);
-	mnl_attr_nest_end(nlh, spec);
-	r = nl_talk(nl, nlh);
+	nla_put_u8(msg, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	nla_nest_end(msg, inet6);
+	nla_nest_end(msg, spec);
+	r = netlink_talk(nl, msg);
 	if (r < 0 && r != -EAFNOSUPPORT && r != -EOPNOTSUPP) /* a host without IPv6 has nothing to turn off */
 		return r;
 
-	nlh = mnl_nlmsg_put_header(buf);
-	struct ifinfomsg *ifi = link_request(nlh, ifindex);
-
-	ifi->ifi_flags = ifi->ifi_change = IFF_UP;
-	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
-	return nl_talk(nl, nlh);
+	msg = link_request(ifindex, IFF_UP);
+	nla_put_u32(msg, IFLA_MTU, mtu);
+	return netlink_talk(nl, msg);
 }
 
-int tap_create(struct mnl_socket *nl, int dev_net, unsigned int unit, uint32_t mtu, unsigned int pairs, int *fds,
+int tap_create(struct nl_sock *nl, int dev_net, unsigned int unit, uint32_t mtu, unsigned int pairs, int *fds,
 	       uint32_t *ifindex, struct error *err)
 {
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
@@ -158,44 +127,42 @@ fail:
 
 /* ---- filters ---- */
 
-static int ingress_qdisc(struct mnl_socket *nl, uint32_t ifindex)
+static int ingress_qdisc(struct nl_sock *nl, uint32_t ifindex)
 {
-	uint8_t buf[256];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct tcmsg *tc;
+	struct tcmsg tc = {
+		.tcm_ifindex = (int)ifindex,
+		.tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0),
+		.tcm_parent = TC_H_INGRESS,
+	};
+	struct nl_msg *msg = netlink_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &tc, sizeof(tc));
 	int r;
 
-	nlh->nlmsg_type = RTM_NEWQDISC;
-	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
-	tc->tcm_ifindex = (int)ifindex;
-	tc->tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
-	tc->tcm_parent = TC_H_INGRESS;
-	mnl_attr_put_strz(nlh, TCA_KIND, "ingress");
-	r = nl_talk(nl, nlh);
+	nla_put_string(msg, TCA_KIND, "ingress");
+	r = netlink_talk(nl, msg);
 	return r == -EEXIST ? 0 : r; /* an ingress or clsact qdisc of somebody else serves as well */
 }
 
-static struct nlattr *filter_begin(struct nlmsghdr *nlh, uint32_t ifindex, uint16_t prio, uint16_t proto,
-				   const char *kind)
+/* A filter request up to the start of its options. */
+static struct nl_msg *filter_begin(uint32_t ifindex, uint16_t prio, uint16_t proto, const char *kind,
+				   struct nlattr **options)
 {
-	struct tcmsg *tc;
+	struct tcmsg tc = {
+		.tcm_ifindex = (int)ifindex,
+		.tcm_parent = INGRESS,
+		.tcm_info = TC_H_MAKE((uint32_t)prio << 16, htons(proto)),
+	};
+	struct nl_msg *msg = netlink_request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &tc, sizeof(tc));
 
-	nlh->nlmsg_type = RTM_NEWTFILTER;
-	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	tc = mnl_nlmsg_put_extra_header(nlh, sizeof(*tc));
-	tc->tcm_ifindex = (int)ifindex;
-	tc->tcm_parent = INGRESS;
-	tc->tcm_info = TC_H_MAKE((uint32_t)prio << 16, htons(proto));
-	mnl_attr_put_strz(nlh, TCA_KIND, kind);
-	return mnl_attr_nest_start(nlh, TCA_OPTIONS);
+	nla_put_string(msg, TCA_KIND, kind);
+	*options = nla_nest_start(msg, TCA_OPTIONS);
+	return msg;
 }
 
 /* One action, the first of its list: mirror or redirect to `to`, or (to == 0) leave the frame to the host. */
-static void put_action(struct nlmsghdr *nlh, uint16_t attr, uint32_t to, bool copy)
+static void put_action(struct nl_msg *msg, int attr, uint32_t to, bool copy)
 {
-	struct nlattr *acts = mnl_attr_nest_start(nlh, attr);
-	struct nlattr *act = mnl_attr_nest_start(nlh, 1);
+	struct nlattr *acts = nla_nest_start(msg, attr);
+	struct nlattr *act = nla_nest_start(msg, 1);
 	struct nlattr *opt;
 
 	if (to) {
@@ -205,75 +172,70 @@ static void put_action(struct nlmsghdr *nlh, uint16_t attr, uint32_t to, bool co
 			.ifindex = to,
 		};
 
-		mnl_attr_put_strz(nlh, TCA_ACT_KIND, "mirred");
-		opt = mnl_attr_nest_start(nlh, TCA_ACT_OPTIONS);
-		mnl_attr_put(nlh, TCA_MIRRED_PARMS, sizeof(m), &m);
+		nla_put_string(msg, TCA_ACT_KIND, "mirred");
+		opt = nla_nest_start(msg, TCA_ACT_OPTIONS);
+		nla_put(msg, TCA_MIRRED_PARMS, sizeof(m), &m);
 	} else {
 		struct tc_gact g = { .action = TC_ACT_OK };
 
-		mnl_attr_put_strz(nlh, TCA_ACT_KIND, "gact");
-		opt = mnl_attr_nest_start(nlh, TCA_ACT_OPTIONS);
-		mnl_attr_put(nlh, TCA_GACT_PARMS, sizeof(g), &g);
+		nla_put_string(msg, TCA_ACT_KIND, "gact");
+		opt = nla_nest_start(msg, TCA_ACT_OPTIONS);
+		nla_put(msg, TCA_GACT_PARMS, sizeof(g), &g);
 	}
-	mnl_attr_nest_end(nlh, opt);
-	mnl_attr_nest_end(nlh, act);
-	mnl_attr_nest_end(nlh, acts);
+	nla_nest_end(msg, opt);
+	nla_nest_end(msg, act);
+	nla_nest_end(msg, acts);
 }
 
-static int filter_all(struct mnl_socket *nl, uint32_t from, uint32_t to)
+static int filter_all(struct nl_sock *nl, uint32_t from, uint32_t to)
 {
-	uint8_t buf[512];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct nlattr *opt = filter_begin(nlh, from, PRIO_ALL, ETH_P_ALL, "matchall");
+	struct nlattr *opt;
+	struct nl_msg *msg = filter_begin(from, PRIO_ALL, ETH_P_ALL, "matchall", &opt);
 
-	put_action(nlh, TCA_MATCHALL_ACT, to, false);
-	mnl_attr_nest_end(nlh, opt);
-	return nl_talk(nl, nlh);
+	put_action(msg, TCA_MATCHALL_ACT, to, false);
+	nla_nest_end(msg, opt);
+	return netlink_talk(nl, msg);
 }
 
-static int filter_ports(struct mnl_socket *nl, uint32_t link, uint16_t proto, uint8_t ip_proto, uint16_t prio)
+static int filter_ports(struct nl_sock *nl, uint32_t link, uint16_t proto, uint8_t ip_proto, uint16_t prio)
 {
-	uint16_t min_attr = TCA_FLOWER_KEY_PORT_DST_MIN, max_attr = TCA_FLOWER_KEY_PORT_DST_MAX;
-	uint8_t buf[512];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct nlattr *opt = filter_begin(nlh, link, prio, proto, "flower");
+	struct nlattr *opt;
+	struct nl_msg *msg = filter_begin(link, prio, proto, "flower", &opt);
 
-	mnl_attr_put_u16(nlh, TCA_FLOWER_KEY_ETH_TYPE, htons(proto));
-	mnl_attr_put_u8(nlh, TCA_FLOWER_KEY_IP_PROTO, ip_proto);
-	mnl_attr_put_u16(nlh, min_attr, htons(NET_HOST_PORT_MIN));
-	mnl_attr_put_u16(nlh, max_attr, htons(NET_HOST_PORT_MAX));
-	put_action(nlh, TCA_FLOWER_ACT, 0, false);
-	mnl_attr_nest_end(nlh, opt);
-	return nl_talk(nl, nlh);
+	nla_put_u16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(proto));
+	nla_put_u8(msg, TCA_FLOWER_KEY_IP_PROTO, ip_proto);
+	nla_put_u16(msg, TCA_FLOWER_KEY_PORT_DST_MIN, htons(NET_HOST_PORT_MIN));
+	nla_put_u16(msg, TCA_FLOWER_KEY_PORT_DST_MAX, htons(NET_HOST_PORT_MAX));
+	put_action(msg, TCA_FLOWER_ACT, 0, false);
+	nla_nest_end(msg, opt);
+	return netlink_talk(nl, msg);
 }
 
-static int filter_arp(struct mnl_socket *nl, uint32_t link, uint32_t tap)
+static int filter_arp(struct nl_sock *nl, uint32_t link, uint32_t tap)
 {
-	uint8_t buf[512];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct nlattr *opt = filter_begin(nlh, link, PRIO_NEIGH, ETH_P_ARP, "matchall");
+	struct nlattr *opt;
+	struct nl_msg *msg = filter_begin(link, PRIO_NEIGH, ETH_P_ARP, "matchall", &opt);
 
-	put_action(nlh, TCA_MATCHALL_ACT, tap, true);
-	mnl_attr_nest_end(nlh, opt);
-	return nl_talk(nl, nlh);
+	put_action(msg, TCA_MATCHALL_ACT, tap, true);
+	nla_nest_end(msg, opt);
+	return netlink_talk(nl, msg);
 }
 
-static int filter_nd(struct mnl_socket *nl, uint32_t link, uint32_t tap, uint8_t type, uint16_t prio)
+static int filter_nd(struct nl_sock *nl, uint32_t link, uint32_t tap, uint8_t type, uint16_t prio)
 {
-	uint8_t buf[512];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct nlattr *opt = filter_begin(nlh, link, prio, ETH_P_IPV6, "flower");
+	struct nlattr *opt;
+	struct nl_msg *msg = filter_begin(link, prio, ETH_P_IPV6, "flower", &opt);
 
-	mnl_attr_put_u16(nlh, TCA_FLOWER_KEY_ETH_TYPE, htons(ETH_P_IPV6));
-	mnl_attr_put_u8(nlh, TCA_FLOWER_KEY_IP_PROTO, IPPROTO_ICMPV6);
-	mnl_attr_put_u8(nlh, TCA_FLOWER_KEY_ICMPV6_TYPE, type);
-	mnl_attr_put_u8(nlh, TCA_FLOWER_KEY_ICMPV6_TYPE_MASK, 0xff);
-	put_action(nlh, TCA_FLOWER_ACT, tap, true);
-	mnl_attr_nest_end(nlh, opt);
-	return nl_talk(nl, nlh);
+	nla_put_u16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(ETH_P_IPV6));
+	nla_put_u8(msg, TCA_FLOWER_KEY_IP_PROTO, IPPROTO_ICMPV6);
+	nla_put_u8(msg, TCA_FLOWER_KEY_ICMPV6_TYPE, type);
+	nla_put_u8(msg, TCA_FLOWER_KEY_ICMPV6_TYPE_MASK, 0xff);
+	put_action(msg, TCA_FLOWER_ACT, tap, true);
+	nla_nest_end(msg, opt);
+	return netlink_talk(nl, msg);
 }
 
-int tc_join(struct mnl_socket *nl, uint32_t link, uint32_t tap, struct error *err)
+int tc_join(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err)
 {
 	int r = ingress_qdisc(nl, link);
 

@@ -9,7 +9,7 @@
 
 #include "../oci/error.h"
 
-struct mnl_socket;
+struct nl_sock;
 
 /* Ports of the host-side namespace's own sockets (Docker's resolver asks its upstream from there): frames to them
  * stay with the host's stack, and the guest never uses them as local ports. */
@@ -30,13 +30,13 @@ struct mnl_socket;
  *
  * The interface disappears when its last fd is closed. Return: 0, or -1 with *err.
  */
-int tap_create(struct mnl_socket *nl, int dev_net, unsigned int unit, uint32_t mtu, unsigned int pairs, int *fds,
+int tap_create(struct nl_sock *nl, int dev_net, unsigned int unit, uint32_t mtu, unsigned int pairs, int *fds,
 	       uint32_t *ifindex, struct error *err);
 
 /* Send what arrives on one interface out of the other, both ways, except for the host's own ports. 0 or -1. */
-int tc_join(struct mnl_socket *nl, uint32_t link, uint32_t tap, struct error *err);
+int tc_join(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err);
 
 /* Set an interface's MTU, or bring it up. 0 or -1. */
-int link_set_mtu(struct mnl_socket *nl, uint32_t ifindex, uint32_t mtu, struct error *err);
+int link_set_mtu(struct nl_sock *nl, uint32_t ifindex, uint32_t mtu, struct error *err);
 
 #endif

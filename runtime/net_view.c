@@ -7,7 +7,6 @@
 #include "net_view.h"
 
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if.h>
@@ -20,6 +19,7 @@
 #include <time.h>
 
 #include "net_tc.h"
+#include "netlink.h"
 
 struct scan {
 	struct net_view *v;
@@ -35,7 +35,7 @@ static struct net_link *view_link(struct net_view *v, uint32_t ifindex)
 	return NULL;
 }
 
-/* Append one message under construction; it is copied. */
+/* Append a message; it is copied. 0 or -errno, which s->error keeps. */
 static int view_add(struct scan *s, uint32_t ifindex, const struct nlmsghdr *nlh)
 {
 	struct net_view *v = s->v;
@@ -43,7 +43,7 @@ static int view_add(struct scan *s, uint32_t ifindex, const struct nlmsghdr *nlh
 
 	if (v->nmsgs == NET_VIEW_MSGS) {
 		s->error = E2BIG;
-		return MNL_CB_ERROR;
+		return -s->error;
 	}
 	list = realloc(v->msg, (v->nmsgs + 1) * sizeof(*list));
 	m = list ? malloc(sizeof(*m) + nlh->nlmsg_len) : NULL;
@@ -51,225 +51,202 @@ static int view_add(struct scan *s, uint32_t ifindex, const struct nlmsghdr *nlh
 		v->msg = list;
 	if (!m) {
 		s->error = ENOMEM;
-		return MNL_CB_ERROR;
+		return -s->error;
 	}
 	m->ifindex = ifindex;
 	m->len = nlh->nlmsg_len;
 	memcpy(m->data, nlh, nlh->nlmsg_len);
 	v->msg[v->nmsgs++] = m;
-	return MNL_CB_OK;
+	return 0;
 }
 
-/* Start a copy of a message: header and fixed part, no attributes. */
-static struct nlmsghdr *copy_begin(void *buf, const struct nlmsghdr *nlh, size_t fixed)
+/*
+ * A copy of a message without the attributes whose bit is set in `skip`, to be completed and given to view_put().
+ * NULL when it is larger than what libnl allocates: a page, enough for a route with a hundred next hops.
+ */
+static struct nl_msg *copy(const struct nlmsghdr *nlh, size_t fixed, uint64_t skip)
 {
-	struct nlmsghdr *out = mnl_nlmsg_put_header(buf);
+	struct nl_msg *msg = netlink_request(nlh->nlmsg_type, 0, nlmsg_data(nlh), fixed);
+	struct nlattr *a;
+	int rem;
 
-	out->nlmsg_type = nlh->nlmsg_type;
-	memcpy(mnl_nlmsg_put_extra_header(out, fixed), mnl_nlmsg_get_payload(nlh), fixed);
-	return out;
-}
-
-#define COPY_ROOM 4096 /* bytes of one normalised message; routes with many next hops are the largest */
-
-/* Copy the attributes but those whose bit is set in `skip`. False when they do not fit. */
-static bool copy_attrs(struct nlmsghdr *out, const struct nlmsghdr *nlh, size_t fixed, uint64_t skip)
-{
-	const struct nlattr *a;
-
-	mnl_attr_for_each(a, nlh, (unsigned int)fixed) {
-		uint16_t type = mnl_attr_get_type(a);
+	nlmsg_for_each_attr(a, nlh, (int)fixed, rem) {
+		int type = nla_type(a);
 
 		if (type < 64 && (skip & (1ULL << type)))
 			continue;
-		if (!mnl_attr_put_check(out, COPY_ROOM, a->nla_type, mnl_attr_get_payload_len(a), mnl_attr_get_payload(a)))
-			return false;
+		if (nla_put(msg, type, nla_len(a), nla_data(a)) < 0) {
+			nlmsg_free(msg);
+			return NULL;
+		}
 	}
-	return true;
+	return msg;
+}
+
+/* view_add() of a message under construction, which is released. */
+static int view_put(struct scan *s, uint32_t ifindex, struct nl_msg *msg)
+{
+	int r;
+
+	if (!msg) {
+		s->error = E2BIG;
+		return -E2BIG;
+	}
+	r = view_add(s, ifindex, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	return r;
 }
 
 /* ---- links ---- */
 
 static int on_link(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(nlh);
+	const struct ifinfomsg *ifi = nlmsg_data(nlh);
 	struct scan *s = arg;
 	struct net_link l = { .ifindex = (uint32_t)ifi->ifi_index, .flags = ifi->ifi_flags };
 	bool has_mac = false;
-	const struct nlattr *a;
+	struct nlattr *a;
+	int rem;
 
 	if (ifi->ifi_type != ARPHRD_ETHER || (ifi->ifi_flags & IFF_LOOPBACK))
-		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*ifi)) {
-		switch (mnl_attr_get_type(a)) {
+		return 0;
+	nlmsg_for_each_attr(a, nlh, sizeof(*ifi), rem) {
+		switch (nla_type(a)) {
 		case IFLA_IFNAME:
-			strncpy(l.name, mnl_attr_get_str(a), sizeof(l.name) - 1);
+			strncpy(l.name, nla_get_string(a), sizeof(l.name) - 1);
 			break;
 		case IFLA_MTU:
-			l.mtu = mnl_attr_get_u32(a);
+			l.mtu = nla_get_u32(a);
 			break;
 		case IFLA_ADDRESS:
-			has_mac = mnl_attr_get_payload_len(a) == sizeof(l.mac);
+			has_mac = nla_len(a) == sizeof(l.mac);
 			if (has_mac)
-				memcpy(l.mac, mnl_attr_get_payload(a), sizeof(l.mac));
+				memcpy(l.mac, nla_data(a), sizeof(l.mac));
 			break;
 		}
 	}
 	if (!has_mac || !strncmp(l.name, NET_TAP_PREFIX, strlen(NET_TAP_PREFIX)))
-		return MNL_CB_OK;
+		return 0;
 	if (s->v->nlinks == NET_VIEW_LINKS) {
 		s->error = E2BIG;
-		return MNL_CB_ERROR;
+		return -s->error;
 	}
 	s->v->link[s->v->nlinks++] = l;
-	return MNL_CB_OK;
+	return 0;
 }
 
 /* What the guest needs of a link; counters and host-side details stay here. */
 static int add_link(struct scan *s, const struct net_link *l)
 {
-	uint8_t buf[COPY_ROOM] = { 0 };
-	struct nlmsghdr *out = mnl_nlmsg_put_header(buf);
-	struct ifinfomsg *ifi;
+	struct ifinfomsg ifi = {
+		.ifi_type = ARPHRD_ETHER,
+		.ifi_index = (int)l->ifindex,
+		.ifi_flags = l->flags & (IFF_UP | IFF_NOARP | IFF_MULTICAST | IFF_PROMISC | IFF_ALLMULTI),
+		.ifi_change = IFF_UP | IFF_NOARP,
+	};
+	struct nl_msg *msg = netlink_request(RTM_NEWLINK, 0, &ifi, sizeof(ifi));
 
-	out->nlmsg_type = RTM_NEWLINK;
-	ifi = mnl_nlmsg_put_extra_header(out, sizeof(*ifi));
-	ifi->ifi_type = ARPHRD_ETHER;
-	ifi->ifi_index = (int)l->ifindex;
-	ifi->ifi_flags = l->flags & (IFF_UP | IFF_NOARP | IFF_MULTICAST | IFF_PROMISC | IFF_ALLMULTI);
-	ifi->ifi_change = IFF_UP | IFF_NOARP;
-	mnl_attr_put_strz(out, IFLA_IFNAME, l->name);
-	mnl_attr_put(out, IFLA_ADDRESS, sizeof(l->mac), l->mac);
-	mnl_attr_put_u32(out, IFLA_MTU, l->mtu);
-	return view_add(s, l->ifindex, out);
+	nla_put_string(msg, IFLA_IFNAME, l->name);
+	nla_put(msg, IFLA_ADDRESS, sizeof(l->mac), l->mac);
+	nla_put_u32(msg, IFLA_MTU, l->mtu);
+	return view_put(s, l->ifindex, msg);
 }
 
 /* ---- addresses, neighbours, routes ---- */
 
 static int on_addr(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
-	uint8_t buf[COPY_ROOM] = { 0 };
+	const struct ifaddrmsg *ifa = nlmsg_data(nlh);
 	struct scan *s = arg;
 	struct net_link *l = view_link(s->v, ifa->ifa_index);
-	struct nlmsghdr *out;
+	struct nl_msg *msg;
 	uint32_t flags = ifa->ifa_flags;
-	const struct nlattr *a;
+	struct nlattr *a;
+	int rem;
 
 	if (!l)
-		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*ifa))
-		if (mnl_attr_get_type(a) == IFA_FLAGS && mnl_attr_get_payload_len(a) == 4)
-			flags = mnl_attr_get_u32(a);
+		return 0;
+	nlmsg_for_each_attr(a, nlh, sizeof(*ifa), rem)
+		if (nla_type(a) == IFA_FLAGS && nla_len(a) == 4)
+			flags = nla_get_u32(a);
 	/* the guest's kernel makes its own link-local address from the same MAC */
 	if (ifa->ifa_family == AF_INET6 && ifa->ifa_scope == RT_SCOPE_LINK && (flags & IFA_F_PERMANENT) &&
 	    !(flags & IFA_F_NODAD))
-		return MNL_CB_OK;
+		return 0;
 	s->has_address[l - s->v->link] = true;
 
-	out = copy_begin(buf, nlh, sizeof(*ifa));
-	if (!copy_attrs(out, nlh, sizeof(*ifa), 1ULL << IFA_CACHEINFO | 1ULL << IFA_FLAGS)) {
-		s->error = E2BIG;
-		return MNL_CB_ERROR;
-	}
+	msg = copy(nlh, sizeof(*ifa), 1ULL << IFA_CACHEINFO | 1ULL << IFA_FLAGS);
 	/* states of the host's own duplicate detection mean nothing over there, and it has been done */
 	flags &= ~(uint32_t)(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC | IFA_F_PERMANENT | IFA_F_DEPRECATED);
 	if (ifa->ifa_family == AF_INET6)
 		flags |= IFA_F_NODAD;
-	((struct ifaddrmsg *)mnl_nlmsg_get_payload(out))->ifa_flags = (uint8_t)flags;
-	mnl_attr_put_u32(out, IFA_FLAGS, flags);
-	return view_add(s, ifa->ifa_index, out);
+	if (msg) {
+		((struct ifaddrmsg *)nlmsg_data(nlmsg_hdr(msg)))->ifa_flags = (uint8_t)flags;
+		nla_put_u32(msg, IFA_FLAGS, flags);
+	}
+	return view_put(s, ifa->ifa_index, msg);
 }
 
 static int on_neigh(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct ndmsg *nd = mnl_nlmsg_get_payload(nlh);
-	uint8_t buf[COPY_ROOM] = { 0 };
+	const struct ndmsg *nd = nlmsg_data(nlh);
 	struct scan *s = arg;
-	struct nlmsghdr *out;
 
 	if (!view_link(s->v, (uint32_t)nd->ndm_ifindex) || !(nd->ndm_state & NUD_PERMANENT))
-		return MNL_CB_OK;
+		return 0;
 	if (nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6)
-		return MNL_CB_OK;
-	out = copy_begin(buf, nlh, sizeof(*nd));
-	if (!copy_attrs(out, nlh, sizeof(*nd), 1ULL << NDA_CACHEINFO | 1ULL << NDA_PROBES)) {
-		s->error = E2BIG;
-		return MNL_CB_ERROR;
-	}
-	return view_add(s, (uint32_t)nd->ndm_ifindex, out);
+		return 0;
+	return view_put(s, (uint32_t)nd->ndm_ifindex, copy(nlh, sizeof(*nd), 1ULL << NDA_CACHEINFO | 1ULL << NDA_PROBES));
 }
 
 /* The interface of a route: its own, or its first next hop's. 0: none (blackhole and the like). */
 static uint32_t route_oif(const struct nlmsghdr *nlh)
 {
-	const struct nlattr *a;
+	struct nlattr *a;
+	int rem;
 
-	mnl_attr_for_each(a, nlh, sizeof(struct rtmsg)) {
-		if (mnl_attr_get_type(a) == RTA_OIF && mnl_attr_get_payload_len(a) == 4)
-			return mnl_attr_get_u32(a);
-		if (mnl_attr_get_type(a) == RTA_MULTIPATH && mnl_attr_get_payload_len(a) >= sizeof(struct rtnexthop))
-			return (uint32_t)((const struct rtnexthop *)mnl_attr_get_payload(a))->rtnh_ifindex;
+	nlmsg_for_each_attr(a, nlh, sizeof(struct rtmsg), rem) {
+		if (nla_type(a) == RTA_OIF && nla_len(a) == 4)
+			return nla_get_u32(a);
+		if (nla_type(a) == RTA_MULTIPATH && nla_len(a) >= (int)sizeof(struct rtnexthop))
+			return (uint32_t)((const struct rtnexthop *)nla_data(a))->rtnh_ifindex;
 	}
 	return 0;
 }
 
 static int on_route(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct rtmsg *rt = mnl_nlmsg_get_payload(nlh);
-	uint8_t buf[COPY_ROOM] = { 0 };
+	const struct rtmsg *rt = nlmsg_data(nlh);
 	struct scan *s = arg;
 	uint32_t oif = route_oif(nlh);
-	struct nlmsghdr *out;
+	struct nl_msg *msg;
 
 	if (rt->rtm_table == RT_TABLE_LOCAL || (rt->rtm_flags & RTM_F_CLONED) || rt->rtm_protocol == RTPROT_KERNEL ||
 	    rt->rtm_protocol == RTPROT_REDIRECT || rt->rtm_protocol == RTPROT_RA)
-		return MNL_CB_OK;
+		return 0;
 	if (rt->rtm_type != RTN_UNICAST && rt->rtm_type != RTN_BLACKHOLE && rt->rtm_type != RTN_UNREACHABLE &&
 	    rt->rtm_type != RTN_PROHIBIT && rt->rtm_type != RTN_THROW)
-		return MNL_CB_OK;
+		return 0;
 	if (rt->rtm_type == RTN_UNICAST && !view_link(s->v, oif))
-		return MNL_CB_OK;
+		return 0;
 	if (rt->rtm_type != RTN_UNICAST)
 		oif = s->v->nlinks ? s->v->link[0].ifindex : 0; /* travels with the first interface */
 	if (!oif)
-		return MNL_CB_OK;
-	out = copy_begin(buf, nlh, sizeof(*rt));
-	((struct rtmsg *)mnl_nlmsg_get_payload(out))->rtm_flags &= RTNH_F_ONLINK;
-	if (!copy_attrs(out, nlh, sizeof(*rt), 1ULL << RTA_CACHEINFO)) {
-		s->error = E2BIG;
-		return MNL_CB_ERROR;
-	}
-	return view_add(s, oif, out);
+		return 0;
+	msg = copy(nlh, sizeof(*rt), 1ULL << RTA_CACHEINFO);
+	if (msg)
+		((struct rtmsg *)nlmsg_data(nlmsg_hdr(msg)))->rtm_flags &= RTNH_F_ONLINK;
+	return view_put(s, oif, msg);
 }
 
 /* ---- dumps ---- */
 
-static int dump(struct mnl_socket *nl, uint16_t type, uint8_t family, mnl_cb_t cb, struct scan *s)
+static int dump(struct nl_sock *nl, uint16_t type, uint8_t family, int (*fn)(const struct nlmsghdr *, void *),
+		struct scan *s)
 {
-	static uint32_t seq = 1u << 30;
-	uint8_t buf[32768];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rt;
-	ssize_t n;
+	struct rtmsg rt = { .rtm_family = family }; /* the family is the first byte of each request's fixed part */
 
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	nlh->nlmsg_seq = ++seq;
-	rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt)); /* the family is the first byte of each request's fixed part */
-	rt->rtm_family = family;
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	do {
-		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (n < 0)
-			return -errno;
-		s->error = 0;
-		n = mnl_cb_run(buf, (size_t)n, seq, mnl_socket_get_portid(nl), cb, s);
-	} while (n > 0);
-	if (n < 0)
-		return s->error ? -s->error : -errno;
-	return 0;
+	return netlink_dump(nl, netlink_request(type, 0, &rt, sizeof(rt)), fn, s);
 }
 
 /* Interfaces that are down and have no address carry nothing: the tunnels that some modules put everywhere. */
@@ -284,7 +261,7 @@ static void drop_idle(struct scan *s)
 	v->nlinks = kept;
 }
 
-int net_view_read(struct mnl_socket *nl, struct net_view *v, struct error *err)
+int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err)
 {
 	struct scan s = { .v = v };
 	struct net_view addrs = { 0 };

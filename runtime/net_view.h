@@ -11,7 +11,7 @@
 
 #include "../oci/error.h"
 
-struct mnl_socket;
+struct nl_sock;
 
 #define NET_VIEW_LINKS 16u	/* interfaces that a container can have */
 #define NET_VIEW_MSGS 4096u	/* addresses, routes and neighbours of all of them */
@@ -48,7 +48,7 @@ struct net_view {
  * no address, routes that the kernel makes by itself, neighbours that are not permanent.
  * Return: 0, or -1 with *err.
  */
-int net_view_read(struct mnl_socket *nl, struct net_view *v, struct error *err);
+int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err);
 void net_view_free(struct net_view *v);
 
 /* True when v holds a message equal to m. */

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network helper: keeps the guest's interfaces like those of the container's host-side network namespace.
+ *
+ * One small process per container, child of the init proxy, single-threaded, blocking. Engines configure the namespace
+ * between create and start, and change it while the container runs, so nothing is remembered of *how* it changed: on
+ * each notification the namespace is read again and compared with what the guest has been told (net_view.h);
+ * the guest gets the difference. An interface that appears gets a TAP, a redirect and a virtio-net slot; one that
+ * goes away loses them. Names, MACs and addresses of the engine's interfaces are never touched.
+ *
+ * The agent at the other end may be hostile: it can refuse or stall, which costs its own network only.
+ */
+#include "net.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../agent/wire.h"
+#include "log.h"
+#include "net_tc.h"
+#include "net_view.h"
+#include "netlink.h"
+#include "session.h"
+#include "util.h"
+#include "vmm.h"
+
+#define REQUEST_LIMIT_NS (10ull * 1000000000u) /* of one request */
+#define SETTLE_MS 20			     /* notifications come in bursts: wait until one is over */
+
+/* One interface of the namespace that the guest has. */
+struct nic {
+	uint32_t ifindex; /* 0: free */
+	uint32_t tap;
+	uint32_t slot;
+	uint32_t mtu; /* of the TAP */
+};
+
+struct helper {
+	struct net_config c;
+	int request;
+	struct nl_sock *nl, *events;
+	struct nic nic[NET_VIEW_LINKS];
+	struct net_view told; /* what the guest has been told */
+	unsigned int taps;    /* made so far, for their names */
+	bool synced;	      /* `start` came: from now on follow changes */
+};
+
+struct reply {
+	int32_t status;
+	char text[1024];
+};
+
+/* ---- interfaces ---- */
+
+static struct nic *nic_find(struct helper *h, uint32_t ifindex)
+{
+	for (unsigned int i = 0; i < NET_VIEW_LINKS; i++)
+		if (h->nic[i].ifindex == ifindex)
+			return &h->nic[i];
+	return NULL;
+}
+
+static int nic_add(struct helper *h, const struct net_link *l, struct error *err)
+{
+	struct nic *nic = nic_find(h, 0);
+	struct ctl_nic req = { .mtu = (uint16_t)(l->mtu > 65535 ? 65535 : l->mtu), .queue_pairs = 1 };
+	CLEAN_FD int tap = -1;
+	int r;
+
+	if (!nic)
+		return error_set(err, 0, "more than %u interfaces", NET_VIEW_LINKS);
+	if (tap_create(h->nl, h->c.dev_net, h->taps, l->mtu, 1, &tap, &nic->tap, err) < 0)
+		return -1;
+	h->taps++;
+	if (tc_join(h->nl, l->ifindex, nic->tap, err) < 0)
+		return -1;
+	memcpy(req.mac, l->mac, sizeof(req.mac));
+	r = ctl_request(h->c.ctl, CTL_ADD_NIC, 0, &req, sizeof(req), &tap, 1, &nic->slot, sizeof(nic->slot),
+			mono_ns() + REQUEST_LIMIT_NS);
+	if (r == -ENOSPC)
+		return error_set(err, 0, "the VM has no free network slot for it (all are in use)");
+	if (r >= 0 && r != sizeof(nic->slot))
+		r = -EPROTO;
+	if (r < 0)
+		return error_set(err, -r, "hand it to the VM");
+	nic->mtu = l->mtu;
+	nic->ifindex = l->ifindex;
+	return 0;
+}
+
+/* The TAP goes with the VMM's fd; our redirect on the engine's interface went with its move or removal. */
+static void nic_remove(struct helper *h, struct nic *nic)
+{
+	int r = ctl_request(h->c.ctl, CTL_DEL_NIC, nic->slot, NULL, 0, NULL, 0, NULL, 0, mono_ns() + REQUEST_LIMIT_NS);
+
+	if (r < 0)
+		log_warn("take network slot %u out of the VM: %s", nic->slot, error_errno_text(-r));
+	memset(nic, 0, sizeof(*nic));
+}
+
+/* ---- what the guest is told ---- */
+
+/* Messages of one interface on their way to the agent: they go in as few frames as possible. */
+struct batch {
+	uint32_t slot;
+	size_t len;
+	uint8_t data[WIRE_PAYLOAD_MAX];
+};
+
+static int batch_send(struct helper *h, struct batch *b, struct error *err)
+{
+	if (b->len <= sizeof(b->slot))
+		return 0;
+	memcpy(b->data, &b->slot, sizeof(b->slot));
+	if (session_request(h->c.session, WIRE_NET, b->data, b->len, mono_ns() + REQUEST_LIMIT_NS, NULL, err) < 0)
+		return error_wrap(err, "configure network slot %u in the guest", b->slot);
+	b->len = 0;
+	return 0;
+}
+
+static int batch_put(struct helper *h, struct batch *b, uint32_t slot, const struct net_msg *m, uint16_t type,
+		     struct error *err)
+{
+	struct nlmsghdr hdr;
+
+	if ((b->len && b->slot != slot) || b->len + NLMSG_ALIGN(m->len) > sizeof(b->data))
+		if (batch_send(h, b, err) < 0)
+			return -1;
+	if (!b->len) {
+		b->slot = slot;
+		b->len = sizeof(b->slot);
+	}
+	memcpy(&hdr, m->data, sizeof(hdr));
+	hdr.nlmsg_type = type;
+	memcpy(b->data + b->len, m->data, m->len);
+	memcpy(b->data + b->len, &hdr, sizeof(hdr));
+	b->len += NLMSG_ALIGN(m->len);
+	return 0;
+}
+
+static uint16_t msg_type(const struct net_msg *m)
+{
+	struct nlmsghdr hdr;
+
+	memcpy(&hdr, m->data, sizeof(hdr));
+	return hdr.nlmsg_type;
+}
+
+/* Send the difference between what the guest was told and what is: removals first, last made first. */
+static int tell(struct helper *h, const struct net_view *v, struct error *err)
+{
+	static struct batch b;
+	struct nic *nic;
+
+	b.len = 0;
+	for (size_t i = h->told.nmsgs; i-- > 0;) {
+		const struct net_msg *m = h->told.msg[i];
+
+		nic = nic_find(h, m->ifindex);
+		if (!nic || msg_type(m) == RTM_NEWLINK || net_view_has(v, m))
+			continue;
+		if (batch_put(h, &b, nic->slot, m, (uint16_t)(msg_type(m) + 1), err) < 0) /* RTM_DELx = RTM_NEWx + 1 */
+			return -1;
+	}
+	for (size_t i = 0; i < v->nmsgs; i++) {
+		const struct net_msg *m = v->msg[i];
+
+		nic = nic_find(h, m->ifindex);
+		if (!nic || net_view_has(&h->told, m))
+			continue;
+		if (batch_put(h, &b, nic->slot, m, msg_type(m), err) < 0)
+			return -1;
+	}
+	return batch_send(h, &b, err);
+}
+
+/* Forget what was told about an interface that is gone: its index may come back as another one. */
+static void untell(struct helper *h, uint32_t ifindex)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < h->told.nmsgs; i++) {
+		if (h->told.msg[i]->ifindex == ifindex)
+			free(h->told.msg[i]);
+		else
+			h->told.msg[kept++] = h->told.msg[i];
+	}
+	h->told.nmsgs = kept;
+}
+
+static const struct net_link *view_find(const struct net_view *v, uint32_t ifindex)
+{
+	for (unsigned int i = 0; i < v->nlinks; i++)
+		if (v->link[i].ifindex == ifindex)
+			return &v->link[i];
+	return NULL;
+}
+
+static int sync_nics(struct helper *h, const struct net_view *v, struct error *err)
+{
+	for (unsigned int i = 0; i < NET_VIEW_LINKS; i++) {
+		uint32_t ifindex = h->nic[i].ifindex;
+
+		if (!ifindex || view_find(v, ifindex))
+			continue;
+		nic_remove(h, &h->nic[i]);
+		untell(h, ifindex);
+	}
+	for (unsigned int i = 0; i < v->nlinks; i++) {
+		const struct net_link *l = &v->link[i];
+		struct nic *nic = nic_find(h, l->ifindex);
+
+		if (!nic && nic_add(h, l, err) < 0)
+			return error_wrap(err, "interface %s", l->name);
+		if (nic && nic->mtu != l->mtu) {
+			if (link_set_mtu(h->nl, nic->tap, l->mtu, err) < 0)
+				return -1;
+			nic->mtu = l->mtu;
+		}
+	}
+	return 0;
+}
+
+static int sync_all(struct helper *h, struct error *err)
+{
+	struct net_view v;
+
+	if (net_view_read(h->nl, &v, err) < 0)
+		return -1;
+	if (sync_nics(h, &v, err) < 0 || tell(h, &v, err) < 0) {
+		net_view_free(&v);
+		return -1;
+	}
+	net_view_free(&h->told);
+	h->told = v;
+	return 0;
+}
+
+/* ---- the process ---- */
+
+/* Take all notifications that are there or come within SETTLE_MS. ENOBUFS only says that some were lost: we read anew anyway. */
+static void settle(struct helper *h)
+{
+	struct pollfd p = { .fd = nl_socket_get_fd(h->events), .events = POLLIN };
+	uint8_t buf[8192];
+
+	do {
+		while (recv(p.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+			;
+	} while (poll(&p, 1, SETTLE_MS) > 0);
+}
+
+static void on_request(struct helper *h)
+{
+	struct reply reply = { .status = 0 };
+	struct error err = { .code = 0 };
+	char c;
+
+	if (recv(h->request, &c, 1, 0) <= 0)
+		_exit(0); /* the proxy is gone, or wants us gone */
+	h->synced = true;
+	if (sync_all(h, &err) < 0) {
+		reply.status = -1;
+		snprintf(reply.text, sizeof(reply.text), "network: %.1000s", err.text);
+	}
+	if (send(h->request, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+		_exit(1);
+}
+
+static int helper_open(struct helper *h)
+{
+	static const int groups[] = { RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+					       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_NEIGH };
+
+	h->nl = netlink_open();
+	h->events = netlink_open();
+	if (!h->nl || !h->events)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		if (nl_socket_add_membership(h->events, groups[i]) < 0)
+			return -errno;
+	return 0;
+}
+
+static void __attribute__((noreturn)) helper_main(struct helper *h)
+{
+	struct error err;
+	int r;
+
+	prctl(PR_SET_NAME, "husk-net");
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	r = helper_open(h);
+	if (r < 0)
+		_exit(1);
+	for (;;) {
+		struct pollfd p[3] = {
+			{ .fd = h->request, .events = POLLIN },
+			{ .fd = nl_socket_get_fd(h->events), .events = POLLIN },
+			{ .fd = h->c.session->fd, .events = POLLRDHUP },
+		};
+
+		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (p[0].revents)
+			on_request(h);
+		if (p[2].revents & (POLLRDHUP | POLLHUP | POLLERR))
+			_exit(0); /* the guest is gone */
+		if (p[1].revents) {
+			settle(h);
+			/* Before `start` the engine is still at work. */
+			if (h->synced && sync_all(h, &err) < 0)
+				log_warn("%s", err.text);
+		}
+	}
+}
+
+int net_start(struct net *n, const struct net_config *c, struct error *err)
+{
+	static struct helper h; /* of the child; large */
+	int sv[2];
+	pid_t pid;
+
+	n->sock = -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
+		return error_set(err, errno, "socketpair for the network helper");
+	pid = fork();
+	if (pid < 0) {
+		int e = errno;
+
+		close(sv[0]);
+		close(sv[1]);
+		return error_set(err, e, "fork the network helper");
+	}
+	if (pid == 0) {
+		close(sv[0]);
+		h.c = *c;
+		h.request = sv[1];
+		helper_main(&h);
+	}
+	close(sv[1]);
+	n->pid = pid;
+	n->sock = sv[0];
+	return 0;
+}
+
+int net_sync(struct net *n, struct error *err)
+{
+	struct reply reply;
+
+	if (send(n->sock, "s", 1, MSG_NOSIGNAL) != 1 || recv(n->sock, &reply, sizeof(reply), 0) != sizeof(reply))
+		return error_set(err, 0, "the network helper died; the container's network cannot be set up");
+	reply.text[sizeof(reply.text) - 1] = 0;
+	return reply.status < 0 ? error_set(err, 0, "%s", reply.text) : 0;
+}
+
+void net_stop(struct net *n)
+{
+	if (n->sock < 0)
+		return;
+	close(n->sock);
+	n->sock = -1;
+	kill(n->pid, SIGKILL);
+	waitpid(n->pid, NULL, 0);
+}
