@@ -20,13 +20,13 @@ CFLAGS ?= -O2 -g
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wimplicit-fallthrough -Wvla -Wformat=2 -Wpointer-arith -Wundef
-BASE := -std=gnu11 -D_GNU_SOURCE= -I. -I$(B) -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections
+BASE := -std=gnu11 -D_GNU_SOURCE= -I. -I$(B) -isystem /usr/include/libnl3 -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections
 HARDEN := $(if $(SAN),,-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 
 # Per part: extra flags, libraries, how it is linked
 CFLAGS_oci :=
-CFLAGS_runtime := -isystem /usr/include/libnl3
+CFLAGS_runtime :=
 CFLAGS_vmm := -Wconversion -Wno-sign-conversion
 CFLAGS_agent := -Wconversion -Wno-sign-conversion
 

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is read of a container's network namespace. Each test has a namespace of its own.
+ */
+// link: runtime oci
+#include "tests/unit/unit.h"
+
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+
+#include "runtime/net_view.h"
+#include "runtime/netlink.h"
+
+static struct nl_sock *namespace(void)
+{
+	return unshare(CLONE_NEWNET) == 0 ? netlink_open() : NULL;
+}
+
+static int ip(const char *args)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "ip %s", args);
+	return system(cmd);
+}
+
+static unsigned int count(const struct net_view *v, uint16_t type)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < v->nmsgs; i++) {
+		struct nlmsghdr hdr;
+
+		memcpy(&hdr, v->msg[i]->data, sizeof(hdr));
+		n += hdr.nlmsg_type == type;
+	}
+	return n;
+}
+
+TEST(an_empty_namespace_has_nothing_to_tell)
+{
+	struct nl_sock *nl = namespace();
+	struct net_view v;
+	struct error err;
+
+	REQUIRE(nl);
+	CHECK_EQ(ip("link set lo up"), 0);
+	REQUIRE(net_view_read(nl, &v, &err) == 0);
+	CHECK_EQ(v.nlinks, 0);
+	CHECK_EQ(v.nmsgs, 0);
+	net_view_free(&v);
+	nl_socket_free(nl);
+}
+
+TEST(an_interface_is_seen_with_name_mac_mtu_addresses_and_routes)
+{
+	struct nl_sock *nl = namespace();
+	struct net_view v;
+	struct error err;
+
+	REQUIRE(nl);
+	CHECK_EQ(ip("link add eth0 address 02:42:ac:11:00:02 mtu 1400 type veth peer name far"), 0);
+	CHECK_EQ(ip("link set eth0 up"), 0);
+	CHECK_EQ(ip("addr add 172.17.0.2/16 dev eth0"), 0);
+	CHECK_EQ(ip("route add default via 172.17.0.1"), 0);
+	CHECK_EQ(ip("route add 169.254.1.1 dev eth0 scope link metric 7"), 0);
+	CHECK_EQ(ip("neigh add 172.17.0.1 lladdr 02:00:00:00:00:01 dev eth0 nud permanent"), 0);
+	REQUIRE(net_view_read(nl, &v, &err) == 0);
+	REQUIRE(v.nlinks == 1); /* "far" is down and has no address */
+	CHECK(!strcmp(v.link[0].name, "eth0"));
+	CHECK_EQ(v.link[0].mtu, 1400);
+	CHECK_EQ(v.link[0].mac[5], 2);
+	CHECK_EQ(count(&v, RTM_NEWLINK), 1);
+	CHECK_EQ(count(&v, RTM_NEWADDR), 1);
+	CHECK_EQ(count(&v, RTM_NEWROUTE), 2); /* not the one that the address brings with it */
+	CHECK_EQ(count(&v, RTM_NEWNEIGH), 1);
+	net_view_free(&v);
+	nl_socket_free(nl);
+}
+
+TEST(reading_twice_gives_equal_messages_and_a_change_is_seen)
+{
+	struct nl_sock *nl = namespace();
+	struct net_view a, b;
+	struct error err;
+	unsigned int missing = 0;
+
+	REQUIRE(nl);
+	CHECK_EQ(ip("link add eth0 type veth peer name far"), 0);
+	CHECK_EQ(ip("link set eth0 up"), 0);
+	CHECK_EQ(ip("addr add 10.1.0.2/24 dev eth0"), 0);
+	CHECK_EQ(ip("addr add 10.1.0.3/24 dev eth0"), 0);
+	REQUIRE(net_view_read(nl, &a, &err) == 0);
+	REQUIRE(net_view_read(nl, &b, &err) == 0);
+	for (size_t i = 0; i < a.nmsgs; i++)
+		CHECK(net_view_has(&b, a.msg[i]));
+	net_view_free(&b);
+
+	CHECK_EQ(ip("addr del 10.1.0.3/24 dev eth0"), 0);
+	REQUIRE(net_view_read(nl, &b, &err) == 0);
+	for (size_t i = 0; i < a.nmsgs; i++)
+		missing += !net_view_has(&b, a.msg[i]);
+	CHECK_EQ(missing, 1);
+	net_view_free(&a);
+	net_view_free(&b);
+	nl_socket_free(nl);
+}
+
+TEST(an_interface_that_is_down_counts_once_it_has_an_address)
+{
+	struct nl_sock *nl = namespace();
+	struct net_view v;
+	struct error err;
+
+	REQUIRE(nl);
+	CHECK_EQ(ip("link add eth0 type veth peer name far"), 0);
+	REQUIRE(net_view_read(nl, &v, &err) == 0);
+	CHECK_EQ(v.nlinks, 0);
+	net_view_free(&v);
+	CHECK_EQ(ip("addr add 10.1.0.2/24 dev eth0"), 0);
+	REQUIRE(net_view_read(nl, &v, &err) == 0);
+	CHECK_EQ(v.nlinks, 1);
+	net_view_free(&v);
+	nl_socket_free(nl);
+}
+
+TEST(more_interfaces_than_husk_takes_over_are_an_error_that_says_so)
+{
+	struct nl_sock *nl = namespace();
+	struct net_view v;
+	struct error err;
+
+	REQUIRE(nl);
+	for (unsigned int i = 0; i < NET_VIEW_LINKS; i++) {
+		char cmd[64];
+
+		snprintf(cmd, sizeof(cmd), "link add v%u type veth peer name w%u", i, i);
+		REQUIRE(ip(cmd) == 0);
+	}
+	CHECK_EQ(net_view_read(nl, &v, &err), -1);
+	CHECK(strstr(err.text, "interfaces"));
+	nl_socket_free(nl);
+}
