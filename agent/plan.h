@@ -19,6 +19,7 @@
 #define PLAN_VERSION 1u
 #define PLAN_OPS_MAX 16384u
 #define PLAN_SHARES "/run/husk/fs" /* guest path: the virtio-fs root; a share NAME is PLAN_SHARES/NAME */
+#define PLAN_TMPFS "/run/husk/tmpfs" /* guest path: the VM's shared tmpfs, see OP_VM_TMPFS */
 #define PLAN_FS_TAG "husk"	   /* virtio-fs tag */
 
 enum plan_kind { PLAN_CONTAINER = 1, PLAN_PROCESS = 2, PLAN_UPDATE = 3 };
@@ -47,6 +48,8 @@ enum plan_opcode {
 	OP_NAMESPACE,	   /* struct plan_ns, string: cid whose namespace to join, or empty for a new one */
 	OP_IDMAP,	   /* struct plan_idmap: one line of the new user namespace's uid or gid map */
 	OP_TIMEOFFSET,	   /* struct plan_timeoffset */
+	OP_VM_TMPFS,	   /* strings: name (no '/'), mount data. A tmpfs at PLAN_TMPFS/name in the agent's own mount
+			    * namespace, made on first use and kept as long as the VM: what containers of a pod share */
 
 	/* CONTAINER: done by the child, in the new namespaces, before the root is changed */
 	OP_ROOT = 32,	/* struct plan_root, string: guest path of the root's source. Bind it, make it the current root */
