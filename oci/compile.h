@@ -25,6 +25,14 @@ struct source_facts {
 	uint32_t major, minor; /* st_rdev of a device */
 };
 
+/* What the runtime does on the host's side; a config that needs something else is refused by the compiler. */
+#define HOST_SERVES_DISKS 1u	  /* host_plan.disks */
+#define HOST_SERVES_IDMAP 2u	  /* share.idmap */
+#define HOST_SERVES_FSTYPE 4u	  /* share.fstype */
+#define HOST_SERVES_RDT 8u	  /* spec.lin.rdt */
+#define HOST_SERVES_MEMPOLICY 16u /* spec.lin.mempolicy, by set_mempolicy(2) in the VMM's process */
+#define HOST_SERVES_NETDEVS 32u	  /* spec.lin.netdevs */
+
 struct compile_input {
 	const char *cid;
 	const char *bundle;	  /* absolute */
