@@ -20,7 +20,8 @@ CFLAGS ?= -O2 -g
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wimplicit-fallthrough -Wvla -Wformat=2 -Wpointer-arith -Wundef
-BASE := -std=gnu11 -D_GNU_SOURCE= -I. -I$(B) -isystem /usr/include/libnl3 -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections
+LANG_FLAGS := -std=gnu11 -D_GNU_SOURCE= -I. -I$(B) -isystem /usr/include/libnl3
+BASE := $(LANG_FLAGS) -fno-strict-aliasing -fno-common -ffunction-sections -fdata-sections
 HARDEN := $(if $(SAN),,-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 
@@ -31,7 +32,7 @@ CFLAGS_vmm := -Wconversion -Wno-sign-conversion
 CFLAGS_agent := -Wconversion -Wno-sign-conversion
 
 static := $(if $(SAN),,$(filter 1,$(STATIC)))
-LIBS_oci := $(if $(static),-lyajl_s,-lyajl) -lcap -lseccomp
+LIBS_oci := $(if $(static),-lyajl_s,-lyajl) -lcap -lseccomp -lm
 LIBS_runtime := $(LIBS_oci) -lnl-3 -lpthread
 LIBS_vmm := -lseccomp -luring -lpthread
 LIBS_agent :=
@@ -120,7 +121,8 @@ $(B)/husk-vmm: $(call objs,vmm) $(B)/obj/vmm.list
 	$(LINK) $(CC) $(CFLAGS) $(LDMODE) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS_vmm) $(PUT)
 
 $(B)/husk-agent: $(patsubst agent/%.c,$(B)/obj/agent-guest/%.o,$(call src,agent)) $(B)/obj/agent.list
-	$(LINK) $(AGENT_CC) $(CFLAGS) $(if $(SAN),,-static -no-pie) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS_agent) $(PUT)
+	$(LINK) $(AGENT_CC) $(CFLAGS) $(if $(SAN),,-static -no-pie) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS_agent) \
+		-o $$t && cp $$t $@.debug && strip $$t && mv $$t $@ # the guest unpacks it at each boot
 
 # ---- guest images ----
 

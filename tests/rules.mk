@@ -17,7 +17,7 @@ link_of = $(subst $(comma), ,$(patsubst $(1):%,%,$(filter $(1):%,$(links))))
 # ---- unit tests ----
 
 unit_bins := $(patsubst tests/unit/%.c,$(B)/tests/%,$(unit_src))
-UNIT_LIBS = $(if $(filter oci runtime,$(1)),-lyajl -lcap) $(if $(filter runtime,$(1)),-lnl-3) $(if $(filter oci runtime vmm,$(1)),-lseccomp) \
+UNIT_LIBS = $(if $(filter oci runtime,$(1)),-lyajl -lcap -lm) $(if $(filter runtime,$(1)),-lnl-3) $(if $(filter oci runtime vmm,$(1)),-lseccomp) \
 	$(if $(filter vmm,$(1)),-luring) -lpthread
 
 define unit_rule
@@ -44,7 +44,7 @@ check-san: ## unit tests under ASan and UBSan
 FB := build-fuzz
 FUZZ_TIME ?= 10
 FUZZ_SAN := address,undefined
-FUZZ_FLAGS := -std=gnu11 -D_GNU_SOURCE= -I. -I$(B) -isystem /usr/include/libnl3 -O1 -g -fno-omit-frame-pointer -Wall -Wextra \
+FUZZ_FLAGS := $(LANG_FLAGS) -O1 -g -fno-omit-frame-pointer -Wall -Wextra \
 	-fsanitize=$(FUZZ_SAN) -fno-sanitize-recover=undefined -DHUSK_FUZZING=1
 fuzz_bins := $(patsubst tests/fuzz/%.c,$(FB)/%,$(fuzz_src))
 
@@ -81,7 +81,7 @@ c_src := $(wildcard $(addsuffix /*.c,$(parts) rootfs tests/*))
 c_hdr := $(wildcard $(addsuffix /*.h,$(parts) rootfs tests/*))
 
 check-static: $(B)/version.h | $(deps_check_stamp) ## clang-tidy and cppcheck
-	@tests/run-static $(c_src)
+	@LANG_FLAGS='$(LANG_FLAGS)' tests/run-static $(c_src)
 
 check-format: | $(deps_check_stamp) ## clang-format, line length, first lines
 	@tests/run-format $(c_src) $(c_hdr)
