@@ -97,6 +97,9 @@ bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty 
 build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
 
+build/tests/bench/%: tests/bench/%.c $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
+
 test-tools: $(bats_tools) ## programs that the bats suites use
 
 guest_bats := $(wildcard tests/*.bats)
