@@ -6,10 +6,12 @@
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+dry_run := $(findstring n,$(firstword -$(MAKEFLAGS)))
 MAKEFLAGS += --no-builtin-rules
 
 PREFIX ?= /usr/local
 STATIC ?= 1
+DEPS ?= 1
 SAN ?=
 B := $(if $(SAN),build-san,build)
 
@@ -64,6 +66,14 @@ packages = $(shell sed 's/[[:space:]]*\#.*//; /^$$/d; s/[[:space:]].*//' $(1))
 deps_stamp := build/deps.$(shell cksum packages.txt | tr ' ' -)
 deps_check_stamp := build/deps-check.$(shell cat packages.txt tests/packages.txt | cksum | tr -d ' ')
 
+# The stamp is an included makefile: make installs what is missing first, then reads everything
+# anew.  Not for targets that build nothing, and not for a dry run.
+ifneq ($(filter-out help clean uninstall,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(dry_run)$(filter 0,$(DEPS)),)
+include $(deps_stamp)
+endif
+endif
+
 $(deps_stamp):
 	@tests/install-packages $(call packages,packages.txt)
 	@mkdir -p build && rm -f build/deps.* && touch $@
@@ -77,7 +87,7 @@ deps-check: $(deps_check_stamp) ## and those that the checks need (tests/package
 
 # ---- version.h: rewritten only when it changes ----
 
-$(B)/version.h: FORCE | $(deps_stamp)
+$(B)/version.h: FORCE
 	@mkdir -p $(B)
 	@commit=$$(git rev-parse --short=12 HEAD 2>/dev/null || echo unknown); \
 	printf '#define HUSK_VERSION "%s"\n#define HUSK_COMMIT "%s"\n#define HUSK_PREFIX "%s"\n' \
@@ -87,12 +97,12 @@ $(B)/version.h: FORCE | $(deps_stamp)
 # ---- objects: when the flags change, everything is made anew ----
 
 flags := $(CC) $(CFLAGS) $(WARN) $(BASE) $(HARDEN) $(SANFLAGS) $(foreach p,$(parts),$(CFLAGS_$(p))) $(AGENT_CC) $(AGENT_HARDEN)
-$(B)/flags: FORCE | $(deps_stamp)
+$(B)/flags: FORCE
 	@mkdir -p $(B)
 	@echo '$(flags)' | cmp -s - $@ || echo '$(flags)' >$@
 
 COMPILE = @mkdir -p $(@D); echo "  CC      $<";
-OBJ_DEPS := $(B)/flags | $(B)/version.h $(deps_stamp)
+OBJ_DEPS := $(B)/flags | $(B)/version.h
 
 define part_rules
 $(B)/obj/$(1)/%.o: $(1)/%.c $(OBJ_DEPS)
@@ -102,7 +112,7 @@ $(B)/lib$(1).a: $(call lib_objs,$(1)) $(B)/obj/$(1).list
 	@t=$$@.$$$$$$$$; rm -f $$$$t; ar rcsD $$$$t $$(filter %.o,$$^) && mv $$$$t $$@
 
 # the list of objects: an archive is made anew when a file goes away, too
-$(B)/obj/$(1).list: FORCE | $(deps_stamp)
+$(B)/obj/$(1).list: FORCE
 	@mkdir -p $$(@D); echo '$(call objs,$(1))' | cmp -s - $$@ || echo '$(call objs,$(1))' >$$@
 endef
 $(foreach p,$(parts),$(eval $(call part_rules,$(p))))
@@ -130,9 +140,9 @@ kernel: build/vmlinux ## the guest kernel
 kernel-debug: build/vmlinux-debug ## the guest kernel with serial port, symbols and checks
 
 kernel_src := $(wildcard kernel-config/build kernel-config/fragments/*)
-build/vmlinux: $(kernel_src) | $(deps_stamp)
+build/vmlinux: $(kernel_src)
 	@kernel-config/build $@
-build/vmlinux-debug: $(kernel_src) | $(deps_stamp)
+build/vmlinux-debug: $(kernel_src)
 	@kernel-config/build $@ --debug
 
 $(B)/initramfs.cpio: $(B)/husk-agent $(wildcard rootfs/*)
@@ -163,7 +173,7 @@ demo: all ## run a container in its own micro-VM and show what happened
 include tests/rules.mk
 
 help: ## this list
-	@echo 'make TARGET...   (SAN=1: with ASan and UBSan in build-san/; STATIC=0: dynamic; V: see the variables at the top)'
+	@echo 'make TARGET...   (SAN=1: with ASan and UBSan in build-san/; STATIC=0: dynamic; DEPS=0: install no packages)'
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile tests/rules.mk | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
 
 FORCE:
