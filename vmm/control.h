@@ -64,6 +64,9 @@ struct ctl_status {
 	uint64_t balloon_bytes;
 	uint32_t vcpus;
 	uint32_t paused;
+	uint64_t reported_bytes; /* free memory that the guest has given back so far, summed up */
+	/* As the guest's kernel said at the last CTL_STATUS, 0: it never did. */
+	uint64_t guest_free_bytes, guest_available_bytes;
 };
 
 #endif

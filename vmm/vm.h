@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One virtual machine: what its parts share, and how it ends.
+ * One virtual machine: what its parts share, how it is put together, and how it ends.
  */
 #ifndef HUSK_VMM_VM_H
 #define HUSK_VMM_VM_H
@@ -14,9 +14,13 @@
 #include "loop.h"
 #include "memory.h"
 #include "mmio.h"
+#include "options.h"
 #include "vcpu.h"
 
+struct ctl;
+struct ctl_client;
 struct serial;
+struct sink;
 
 struct vm {
 	struct kvm kvm;
@@ -24,9 +28,15 @@ struct vm {
 	struct loop *loop;
 	struct mmio_bus bus;
 	struct vcpus vcpus;
+	struct ctl *ctl;       /* NULL: no control socket */
+	struct sink *sink;     /* NULL: no console */
 	struct serial *serial; /* NULL: none */
+	struct virtio_dev *fs, *vsock, *balloon; /* NULL: none */
+	struct loop_watch owner, boot_timer;
 
 	bool agent; /* an agent will say when it is ready */
+	uint32_t boot_timeout_ms;
+	struct ctl_client *pausing; /* waits for the vCPUs to stand still */
 
 	/* CLOCK_MONOTONIC ns, 0: not reached */
 	uint64_t t_start;
@@ -35,11 +45,17 @@ struct vm {
 	/* the end: the first thread that says so decides */
 	atomic_bool ended;
 	int end_status;
-	char end_text[256]; /* empty: nothing to say */
+	char end_text[384]; /* empty: nothing to say */
 };
 
 /* CLOCK_MONOTONIC, ns. */
 uint64_t vm_now(void);
+
+/* Put the machine together up to the point where the vCPUs can start. Ends the process with a message on failure. */
+void vm_create(struct vm *vm, const struct options *o);
+
+/* Start the guest and serve it until it ends. Returns the exit status of husk-vmm; its message is out. */
+int vm_run(struct vm *vm);
 
 /**
  * vm_end() - end the VM: the loop stops, and husk-vmm exits
@@ -49,5 +65,10 @@ uint64_t vm_now(void);
  * Any thread, any number of times; the first call counts.
  */
 void vm_end(struct vm *vm, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* requests.c: a request on the control socket; a ctl_handler with the VM as its argument. */
+struct ctl_req;
+void vm_request(void *vm, struct ctl_client *c, const struct ctl_req *req, const char *payload, int *fds,
+		unsigned int nfds);
 
 #endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine: devices in slots, kernel command line, and its life from the first vCPU's start to the end.
+ * Main thread, which becomes the loop thread.
+ */
+#include "vm.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "balloon.h"
+#include "console.h"
+#include "control.h"
+#include "ctl.h"
+#include "fs.h"
+#include "log.h"
+#include "rng.h"
+#include "serial.h"
+#include "vsock.h"
+
+#define DRAIN_MS 1000
+
+/*
+ * What the kernel is told. Figures: instructions from its entry to init, in millions, saved in counting mode.
+ */
+static const char base_cmdline[] =
+	"panic=-1 "		/* a panic restarts at once, which ends the VM */
+	"reboot=t "		/* by triple fault: no keyboard controller to ask */
+	"tsc=reliable "		/* no watchdog that compares it with clocks that we do not have */
+	"no_timer_check "	/* no timer chip whose interrupt could be tested */
+	"random.trust_cpu=on "	/* RDRAND is believed, beside the seed that we give: 0.7 */
+	"percpu_alloc=page ";	/* no 2 MiB chunk for each CPU: 1.7 */
+
+uint64_t vm_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void vm_end(struct vm *vm, int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (atomic_exchange(&vm->ended, true))
+		return;
+	vm->end_status = status;
+	if (fmt) {
+		va_start(ap, fmt);
+		vsnprintf(vm->end_text, sizeof(vm->end_text), fmt, ap);
+		va_end(ap);
+	}
+	loop_stop(vm->loop);
+}
+
+static void attach(struct vm *vm, struct virtio_dev *d, const char *name)
+{
+	int slot = d ? mmio_free_slot(&vm->bus) : -errno;
+	int ret = slot >= 0 ? mmio_attach(&vm->bus, (unsigned int)slot, d) : slot;
+
+	if (ret)
+		log_die("cannot make the %s device: %s", name, strerror(-ret));
+}
+
+static void add_share(struct vm *vm, const struct option_share *s)
+{
+	char name[OPTIONS_SHARE_NAME_MAX + 1];
+	int ret;
+
+	memcpy(name, s->name, s->name_len);
+	name[s->name_len] = '\0';
+	ret = fs_add_share(vm->fs, name, s->fd, s->flags);
+	if (ret)
+		log_die("--share %s: %s", name, strerror(-ret));
+}
+
+static void create_console(struct vm *vm, const struct options *o)
+{
+	int irq;
+
+	if (o->console_fd < 0)
+		return;
+	vm->sink = sink_create(vm->loop, o->console_fd);
+	if (!vm->sink)
+		log_die("--console fd:%d: %s", o->console_fd, strerror(errno));
+	/* The serial port only carries what comes before virtio: a kernel without a driver for it leaves it alone. */
+	irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (irq < 0 || kvm_irqfd(&vm->kvm, BOOT_IRQ_SERIAL, irq, true))
+		log_die("cannot make the serial port's interrupt: %s", strerror(errno));
+	vm->serial = serial_create(vm->sink, irq);
+	if (!vm->serial)
+		log_die("cannot make the serial port: out of memory");
+	attach(vm, console_create(&vm->mem, vm->loop, vm->sink), "console");
+}
+
+static void on_agent_ready(void *arg)
+{
+	struct vm *vm = arg;
+
+	atomic_store(&vm->t_ready, vm_now());
+	loop_del(vm->loop, &vm->boot_timer);
+}
+
+static void create_devices(struct vm *vm, const struct options *o)
+{
+	bool fs = o->agent || o->nshares;
+	unsigned int slots = (fs ? 1u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
+	int ret;
+
+	if (slots > MMIO_SLOTS_MAX)
+		log_die("%u devices are too many: %u is the limit; use fewer --disk or --nics", slots, MMIO_SLOTS_MAX);
+	ret = mmio_init(&vm->bus, &vm->kvm, &vm->mem, slots);
+	if (ret)
+		log_die("cannot make the device windows: %s", strerror(-ret));
+	if (fs) {
+		ret = fs_prepare();
+		if (ret)
+			log_die("cannot prepare the file server: %s (is /proc mounted?)", strerror(-ret));
+		vm->fs = fs_create(&vm->mem, 1);
+		if (!vm->fs && errno == ENOSYS && !o->nshares)
+			log_line("no file server in this build");
+		else
+			attach(vm, vm->fs, "file system");
+		for (unsigned int i = 0; i < o->nshares; i++)
+			add_share(vm, &o->share[i]);
+	}
+	if (o->agent) {
+		vm->vsock = vsock_create(&vm->mem, vm->loop, on_agent_ready, vm);
+		attach(vm, vm->vsock, "vsock");
+		attach(vm, rng_create(&vm->mem, vm->loop), "random");
+		vm->balloon = balloon_create(&vm->mem, vm->loop);
+		attach(vm, vm->balloon, "balloon");
+	}
+	create_console(vm, o);
+	if (o->ndisks)
+		log_die("--disk: this build has no block device");
+}
+
+__attribute__((format(printf, 3, 4))) static void append(char *buf, size_t *len, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(buf + *len, BOOT_CMDLINE_MAX - *len, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= BOOT_CMDLINE_MAX - *len)
+		log_die("the kernel command line is longer than %u bytes; shorten --cmdline", BOOT_CMDLINE_MAX - 1);
+	*len += (size_t)n;
+}
+
+static void make_cmdline(const struct vm *vm, const struct options *o, char *buf)
+{
+	size_t len = 0;
+
+	append(buf, &len, "%s", base_cmdline);
+	if (o->console_fd >= 0)
+		append(buf, &len, "console=hvc0 earlyprintk=ttyS0,115200 ");
+	else
+		append(buf, &len, "quiet ");
+	if (o->max_cpus > o->cpus)
+		append(buf, &len, "maxcpus=%u ", o->cpus);
+	for (unsigned int i = 0; i < vm->bus.nslots; i++)
+		append(buf, &len, "virtio_mmio.device=4K@0x%llx:%u ",
+		       (unsigned long long)(MMIO_BASE + (uint64_t)i * MMIO_WINDOW), MMIO_IRQ_FIRST + i);
+	/* Last, so that it can overrule ours. */
+	append(buf, &len, "%s", o->cmdline);
+}
+
+static void on_owner(void *arg, uint32_t events)
+{
+	struct vm *vm = arg;
+
+	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+		vm_end(vm, 0, NULL);
+}
+
+static void on_boot_timeout(void *arg, uint32_t events)
+{
+	struct vm *vm = arg;
+
+	(void)events;
+	loop_del(vm->loop, &vm->boot_timer);
+	if (vm->vsock)
+		vsock_give_up(vm->vsock); /* whoever waits gets an answer */
+	vm_end(vm, 2,
+	       "the guest's agent was not ready after %u ms: the host is overloaded, /dev/kvm is a software backend "
+	       "(`husk-vmm --probe` tells), or the guest does not boot (--debug shows its messages)",
+	       vm->boot_timeout_ms);
+}
+
+static void create_watches(struct vm *vm, const struct options *o)
+{
+	int ret = 0;
+
+	if (o->owner_fd >= 0) {
+		vm->owner = (struct loop_watch){ .fd = o->owner_fd, .events = EPOLLRDHUP, .fn = on_owner, .arg = vm };
+		ret = loop_add(vm->loop, &vm->owner);
+		if (ret)
+			log_die("--owner fd:%d: %s (a connected socket or a pipe is needed)", o->owner_fd,
+				strerror(-ret));
+	}
+	if (o->listen_fd >= 0) {
+		vm->ctl = ctl_create(vm->loop, o->listen_fd, geteuid(), vm_request, vm);
+		if (!vm->ctl)
+			log_die("--listen fd:%d: %s (a listening unix socket is needed)", o->listen_fd,
+				strerror(errno));
+	}
+	if (o->agent) {
+		struct itimerspec its = {
+			.it_value = { o->boot_timeout_ms / 1000, (o->boot_timeout_ms % 1000) * 1000000l }
+		};
+		int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+		vm->boot_timer = (struct loop_watch){ .fd = fd, .events = EPOLLIN, .fn = on_boot_timeout, .arg = vm };
+		if (fd < 0 || timerfd_settime(fd, 0, &its, NULL) || loop_add(vm->loop, &vm->boot_timer))
+			log_die("cannot make the boot timer: %s", strerror(errno));
+	}
+}
+
+void vm_create(struct vm *vm, const struct options *o)
+{
+	char text[512], cmdline[BOOT_CMDLINE_MAX];
+	const char *which, *why;
+	struct boot_image image = {
+		.kernel_fd = o->kernel_fd, .initrd_fd = o->initrd_fd, .cmdline = cmdline, .vcpus = o->max_cpus
+	};
+	struct boot_regs regs;
+	int ret;
+
+	vm->agent = o->agent;
+	vm->boot_timeout_ms = o->boot_timeout_ms;
+	if (kvm_open(&vm->kvm, text, sizeof(text)))
+		log_die("%s", text);
+	if (o->max_cpus > vm->kvm.vcpus_max)
+		log_die("%u vCPUs are more than this host's KVM allows (%u)", o->max_cpus, vm->kvm.vcpus_max);
+	if (kvm_create(&vm->kvm, text, sizeof(text)))
+		log_die("%s", text);
+	ret = gmem_alloc(&vm->mem, o->mem_bytes);
+	if (ret)
+		log_die("cannot reserve %llu MiB for the guest: %s; lower --mem or raise this process's limits",
+			(unsigned long long)(o->mem_bytes >> 20), strerror(-ret));
+	ret = kvm_map_ram(&vm->kvm, &vm->mem);
+	if (ret)
+		log_die("KVM refuses the guest's memory: %s", strerror(-ret));
+	vm->loop = loop_create();
+	if (!vm->loop)
+		log_die("cannot make the event loop: %s", strerror(errno));
+	create_devices(vm, o);
+	create_watches(vm, o);
+
+	make_cmdline(vm, o, cmdline);
+	ret = boot_load(&image, &vm->mem, &regs, &which, &why);
+	if (ret)
+		log_die("%s: %s (%s)", which, why, strerror(-ret));
+	if (vcpus_create(vm, o->max_cpus, &regs, text, sizeof(text)))
+		log_die("%s", text);
+}
+
+int vm_run(struct vm *vm)
+{
+	int ret = vm->fs ? fs_start(vm->fs, NULL, NULL) : 0;
+
+	if (ret)
+		log_die("cannot start the file server: %s", strerror(-ret));
+	ret = vcpus_start(vm);
+	if (ret)
+		log_die("cannot start a vCPU thread: %s", strerror(-ret));
+	ret = loop_run(vm->loop);
+	if (ret)
+		vm_end(vm, 2, "the event loop failed: %s", strerror(-ret));
+
+	if (vm->vsock)
+		vsock_drain(vm->vsock, DRAIN_MS);
+	sink_free(vm->sink);
+	if (vm->end_text[0])
+		log_line("%s", vm->end_text);
+	return vm->end_status;
+}
