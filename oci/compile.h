@@ -39,6 +39,7 @@ struct compile_input {
 	const char *share_prefix; /* share names are PREFIX0, PREFIX1... */
 	bool joins_vm;		  /* a further container of a pod VM: namespaces with a path join `sandbox_cid` */
 	const char *sandbox_cid;
+	unsigned host_serves;	/* HOST_SERVES_* */
 	const char *state_json; /* for startContainer hooks' stdin, may be NULL */
 
 	/* Facts about a bind's source. Returns 0 or a negative errno. NULL: every source is taken for a directory. */

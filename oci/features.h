@@ -5,13 +5,19 @@
 
 #include <stdbool.h>
 
-#include "error.h"
+#include "oci/error.h"
 
 #define OCI_VERSION_MIN "1.0.0"
 #define OCI_VERSION_MAX "1.3.0"
 
-/* JSON of the features document. @version and @commit of husk go to its annotations. *out is malloc()ed. */
-int features_document(const char *version, const char *commit, char **out, struct error *err);
+struct features_input {
+	const char *version, *commit; /* of husk */
+	unsigned host_serves;	      /* HOST_SERVES_* of compile.h: what the runtime really does */
+	bool systemd;		      /* the systemd cgroup driver is there */
+};
+
+/* JSON of the features document (runtime-spec, features.md). *out is malloc()ed. */
+int features_document(const struct features_input *in, char **out, struct error *err);
 
 /* Default config.json of `husk spec`. @rootless adds a user namespace for @uid, @gid. *out is malloc()ed. */
 int default_spec_document(bool rootless, unsigned uid, unsigned gid, char **out, struct error *err);

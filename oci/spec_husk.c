@@ -231,7 +231,7 @@ int parse_rdt(struct parse *p, const struct json *rdt, struct spec_rdt *out)
 
 /* ---- memoryPolicy ---- */
 
-static const struct name_value mpol_modes[] = {
+const struct name_value mempolicy_modes[] = {
 	{ "MPOL_BIND", MPOL_BIND },
 	{ "MPOL_DEFAULT", MPOL_DEFAULT },
 	{ "MPOL_INTERLEAVE", MPOL_INTERLEAVE },
@@ -242,7 +242,7 @@ static const struct name_value mpol_modes[] = {
 	{ NULL, 0 },
 };
 
-static const struct name_value mpol_flags[] = {
+const struct name_value mempolicy_flags[] = {
 	{ "MPOL_F_NUMA_BALANCING", MPOL_F_NUMA_BALANCING },
 	{ "MPOL_F_RELATIVE_NODES", MPOL_F_RELATIVE_NODES },
 	{ "MPOL_F_STATIC_NODES", MPOL_F_STATIC_NODES },
@@ -261,12 +261,12 @@ int parse_mempolicy(struct parse *p, const struct json *policy, struct spec_memp
 	    json_get_string(policy, "nodes", &out->nodes, p->err) < 0 ||
 	    json_get_strings(p->arena, policy, "flags", &flags, p->err) < 0)
 		return -1;
-	mode = name_find(mpol_modes, name);
+	mode = name_find(mempolicy_modes, name);
 	if (!mode)
 		return json_error(p->err, policy, "\"%.64s\" is not a memory policy", name);
 	out->mode = (int)mode->value;
 	for (size_t i = 0; i < flags.n; i++) {
-		const struct name_value *flag = name_find(mpol_flags, flags.v[i]);
+		const struct name_value *flag = name_find(mempolicy_flags, flags.v[i]);
 
 		if (!flag)
 			return json_error(p->err, policy, "\"%.64s\" is not a flag of memory policies", flags.v[i]);

@@ -46,8 +46,9 @@ struct name_value {
 	uint64_t value;
 };
 
-/* What the seccomp parser knows, also listed by `features`; sorted. */
+/* What the parser knows, also listed by `features`; sorted. */
 extern const struct name_value seccomp_actions[], seccomp_operators[], seccomp_archs[], seccomp_flags[];
+extern const struct name_value mempolicy_modes[], mempolicy_flags[];
 
 const struct name_value *name_find(const struct name_value *table, const char *name);
 

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the compiler's files share. Each *_ops() appends operations to c->w; 0, or -1 with *c->err filled. */
+#ifndef HUSK_OCI_COMPILE_INTERNAL_H
+#define HUSK_OCI_COMPILE_INTERNAL_H
+
+#include "oci/arena.h"
+#include "oci/compile.h"
+#include "oci/plan_write.h"
+
+struct compile {
+	const struct spec *spec;
+	const struct compile_input *in;
+	struct host_plan *host;
+	struct strings warnings;
+	struct arena *arena; /* the host plan's */
+	struct plan_writer w;
+	struct error *err;
+};
+
+void compile_warn(struct compile *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Root, mounts, devices, symbolic links, pivot, masks: in the order in which runc does them. Fills the host's shares. */
+int rootfs_ops(struct compile *c);
+
+/* Limits, device program. */
+int cgroup_ops(struct compile *c);
+int cgroup_writes(struct plan_writer *w, const struct spec_resources *r, struct error *err);
+
+/* linux.devices: what the guest has gets a node, block devices go to host->disks, the rest is refused or skipped. */
+int devices_ops(struct compile *c);
+
+/* Guest path of a character device that every guest has, or NULL. */
+const char *guest_device(char type, uint32_t major, uint32_t minor);
+
+/* Put a disk into the host plan, or refuse. @what: "mounts[3]" for the message. */
+int disk_add(struct compile *c, const char *what, const struct spec_device *d);
+
+/*
+ * The process. @container gives what @p leaves unset; NULL or the spec that @p is of. @exec: a further process.
+ * Scratch memory comes from @a.
+ */
+int process_ops(struct plan_writer *w, const struct spec_process *p, const struct spec *container, bool exec,
+		struct arena *a, struct error *err);
+
+#endif
