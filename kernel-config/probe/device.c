@@ -127,6 +127,12 @@ static const char *virtio_devices_bound(void)
 	return problem("no balloon");
 }
 
+/* The harness looks for this line on the other side. */
+static const char *console_written(void)
+{
+	return file_write("/dev/hvc0", "console probe\n") ? NULL : problem("/dev/hvc0");
+}
+
 static const char *device_nodes(void)
 {
 	static const char *const nodes[] = { "null", "zero", "full", "random", "urandom", "tty", "ptmx", "console",
@@ -202,6 +208,7 @@ const struct probe device_probes[] = {
 	{ "hugetlb pages can be mapped", hugetlb_pages },
 	{ "virtio drivers are built in", virtio_drivers },
 	{ "virtio-mmio devices of the command line work", virtio_devices_bound },
+	{ "the virtio console takes text", console_written },
 	{ "device nodes appear", device_nodes },
 	{ "random bytes are ready", random_ready },
 	{ "parts without use are absent", absent_parts },
