@@ -186,15 +186,9 @@ static int start_device(struct mmio_slot *s)
 	bool event_idx = s->driver_features >> VIRTIO_F_EVENT_IDX & 1;
 
 	d->driver_features = s->driver_features;
+	/* Kicks that came before stay in their eventfds: some drivers fill queues before they say DRIVER_OK. */
 	for (uint32_t i = 0; i < d->nqueues; i++) {
-		struct vq *q = &d->vq[i];
-		eventfd_t n;
-
-		if (!q->ready)
-			continue;
-		/* Kicks from before the last reset are of another life. */
-		eventfd_read(q->kick, &n);
-		if (vq_start(q, d->mem, event_idx))
+		if (d->vq[i].ready && vq_start(&d->vq[i], d->mem, event_idx))
 			return -EINVAL;
 	}
 	return d->ops->activate(d);

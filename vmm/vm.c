@@ -166,6 +166,8 @@ static void make_cmdline(const struct vm *vm, const struct options *o, char *buf
 		append(buf, &len, "console=hvc0 earlyprintk=ttyS0,115200 ");
 	else
 		append(buf, &len, "quiet ");
+	if (vm->mem.nregions > 1)
+		append(buf, &len, "swiotlb=noforce "); /* no device of ours needs 64 MiB of bounce buffers */
 	if (o->max_cpus > o->cpus)
 		append(buf, &len, "maxcpus=%u ", o->cpus);
 	for (unsigned int i = 0; i < vm->bus.nslots; i++)

@@ -342,7 +342,7 @@ static void fill_header(struct vsock_hdr *h, struct conn *c, uint16_t op)
 		.dst_port = c->guest_port,
 		.type = VSOCK_STREAM,
 		.op = op,
-		.buf_alloc = VSOCK_BUFFER,
+		.buf_alloc = c->alloc,
 		.fwd_cnt = c->forwarded,
 	};
 	c->forwarded_told = c->forwarded;
@@ -678,6 +678,7 @@ int vsock_connect(struct virtio_dev *d, uint32_t port, int fd, vsock_done done, 
 	c->guest_port = port;
 	c->done = done;
 	c->done_arg = arg;
+	c->alloc = v->nconns < VSOCK_LARGE_MAX ? VSOCK_BUFFER_LARGE : VSOCK_BUFFER_SMALL;
 	c->watch = (struct loop_watch){ .fd = fd, .fn = on_socket, .arg = c };
 	c->state = CONN_WAITING;
 	v->conn[i] = c;

@@ -12,7 +12,12 @@
 
 #define VSOCK_GUEST_CID 3u
 #define VSOCK_CONNS_MAX 1024u
-#define VSOCK_BUFFER (64u << 10) /* bytes from the guest that one connection may hold here: its credit */
+
+/* Bytes from the guest that one connection may hold here, which is the credit it gets: much for the first ones, little
+ * for many, so that all together hold less than 48 MiB. */
+#define VSOCK_BUFFER_LARGE (256u << 10)
+#define VSOCK_BUFFER_SMALL (32u << 10)
+#define VSOCK_LARGE_MAX 64u
 
 /**
  * vsock_create() - the device

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One vsock stream: credit both ways, half-close, the host's socket. Loop thread, under the device's lock.
- * The guest controls its credit fields and data; what it can make us hold is VSOCK_BUFFER bytes, which it was granted.
+ * The guest controls its credit fields and data; what it can make us hold is c->alloc bytes, which it was granted.
  */
 #include "vsock_conn.h"
 
@@ -30,7 +30,7 @@ void conn_peer(struct conn *c, const struct vsock_hdr *h)
 static void forwarded(struct conn *c, uint32_t n)
 {
 	c->forwarded += n;
-	if (c->state == CONN_OPEN && c->received - c->forwarded_told > VSOCK_BUFFER / 2 &&
+	if (c->state == CONN_OPEN && c->received - c->forwarded_told > c->alloc / 2 &&
 	    c->forwarded != c->forwarded_told)
 		vsock_queue_conn(c, DUE_CREDIT);
 }
@@ -90,11 +90,11 @@ static bool hold(struct conn *c, const struct vq_chain *chain, uint32_t off, uin
 	uint32_t tail, first;
 
 	if (!c->buf)
-		c->buf = malloc(VSOCK_BUFFER);
+		c->buf = malloc(c->alloc);
 	if (!c->buf)
 		return false;
-	tail = (c->head + c->held) % VSOCK_BUFFER;
-	first = len < VSOCK_BUFFER - tail ? len : VSOCK_BUFFER - tail;
+	tail = (c->head + c->held) % c->alloc;
+	first = len < c->alloc - tail ? len : c->alloc - tail;
 	chain_read(chain, sizeof(struct vsock_hdr) + off, c->buf + tail, first);
 	chain_read(chain, sizeof(struct vsock_hdr) + off + first, c->buf, len - first);
 	c->held += len;
@@ -108,7 +108,7 @@ bool conn_receive(struct conn *c, const struct vq_chain *chain, uint32_t len)
 	if (c->shut_got & VSOCK_SHUT_SEND)
 		return false;
 	/* It may have sent what it was granted and not a byte more. */
-	if (len > VSOCK_BUFFER - (c->received - c->forwarded))
+	if (len > c->alloc - (c->received - c->forwarded))
 		return false;
 	c->received += len;
 	if (c->held == 0 && !c->deaf) {
@@ -128,7 +128,7 @@ bool conn_receive(struct conn *c, const struct vq_chain *chain, uint32_t len)
 void conn_flush(struct conn *c)
 {
 	while (c->held && !c->deaf) {
-		uint32_t first = c->held < VSOCK_BUFFER - c->head ? c->held : VSOCK_BUFFER - c->head;
+		uint32_t first = c->held < c->alloc - c->head ? c->held : c->alloc - c->head;
 		struct iovec iov[2] = {
 			{ .iov_base = c->buf + c->head, .iov_len = first },
 			{ .iov_base = c->buf, .iov_len = c->held - first },
@@ -137,7 +137,7 @@ void conn_flush(struct conn *c)
 
 		if (c->deaf || n == 0)
 			break;
-		c->head = (c->head + n) % VSOCK_BUFFER;
+		c->head = (c->head + n) % c->alloc;
 		c->held -= n;
 		forwarded(c, n);
 	}

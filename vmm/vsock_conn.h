@@ -75,7 +75,8 @@ struct conn {
 	struct conn *next, *next_done;
 
 	/* from the guest */
-	uint8_t *buf; /* VSOCK_BUFFER bytes, NULL until the host's reader is slow */
+	uint32_t alloc; /* size of the buffer, constant */
+	uint8_t *buf;	/* NULL until the host's reader is slow */
 	uint32_t head, held;
 	uint32_t received, forwarded, forwarded_told;
 	uint8_t shut_got; /* VSOCK_SHUT_* that the guest said */
