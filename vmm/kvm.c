@@ -8,7 +8,6 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,13 +48,15 @@ static void explain_open(int err, char *text, size_t size)
 				 "firmware, or nested virtualisation when this is itself a virtual machine");
 		break;
 	case EACCES:
-		if (stat(KVM_PATH, &st) == 0)
+		if (stat(KVM_PATH, &st) == 0 && (st.st_mode & 0060) == 0060)
 			snprintf(text, size,
-				 "no permission for " KVM_PATH " (mode %04o, uid %u, gid %u): add this user to its group "
-				 "(`usermod -aG kvm USER`, then log in again), or run as root",
-				 (unsigned int)st.st_mode & 07777, (unsigned int)st.st_uid, (unsigned int)st.st_gid);
+				 "no permission for " KVM_PATH ": add this user to the group that has it, gid %u "
+				 "(usually `usermod -aG kvm USER`, then log in again), or run as root",
+				 (unsigned int)st.st_gid);
 		else
-			snprintf(text, size, "no permission for " KVM_PATH ": run as root or as a member of group kvm");
+			snprintf(text, size,
+				 "no permission for " KVM_PATH ", and no group has it: run as root, or `chgrp kvm " KVM_PATH
+				 "; chmod 660 " KVM_PATH "` and add this user to group kvm");
 		break;
 	case EPERM:
 		snprintf(text, size,

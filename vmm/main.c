@@ -10,6 +10,7 @@
 
 #include "log.h"
 #include "options.h"
+#include "probe.h"
 #include "version.h"
 #include "vm.h"
 
@@ -29,7 +30,7 @@ int main(int argc, char **argv)
 		printf("husk-vmm %s\n", HUSK_VERSION);
 		return 0;
 	case ACTION_PROBE:
-		return 1;
+		return probe_run();
 	case ACTION_RUN:
 		break;
 	}
