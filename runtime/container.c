@@ -289,8 +289,12 @@ int container_remove(struct container *c, struct error *err)
 	closedir(d);
 	if (unlinkat(c->dirfd, FILE_STATE, 0) < 0 && errno != ENOENT)
 		return error_set(err, errno, "%s/" FILE_STATE, c->dir);
-	if (rmdir(c->dir) < 0 && errno != ENOENT)
-		return error_set(err, errno, "state directory %s", c->dir);
+	/* a command that waits for the lock may have made the lock file anew; it gives up once the directory is gone */
+	for (int i = 0; rmdir(c->dir) < 0 && errno != ENOENT; i++) {
+		if (errno != ENOTEMPTY || i == 100)
+			return error_set(err, errno, "state directory %s", c->dir);
+		unlinkat(c->dirfd, FILE_LOCK, 0);
+	}
 	return 0;
 }
 

@@ -12,8 +12,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <yajl/yajl_gen.h>
 
+#include "../oci/json.h"
 #include "util.h"
 
 static int log_fd = -1;
@@ -43,12 +43,6 @@ void log_close(void)
 	log_fd = -1;
 }
 
-static void json_member(yajl_gen g, const char *key, const char *value)
-{
-	yajl_gen_string(g, (const unsigned char *)key, strlen(key));
-	yajl_gen_string(g, (const unsigned char *)value, strlen(value));
-}
-
 /* One write() per record: several commands may append to one file. */
 static void log_record(const char *level, const char *msg)
 {
@@ -58,23 +52,17 @@ static void log_record(const char *level, const char *msg)
 		return;
 	time_rfc3339(now, sizeof(now));
 	if (log_json) {
-		yajl_gen g = yajl_gen_alloc(NULL);
-		const unsigned char *text;
+		struct json_writer w = {.flat = true};
+		CLEAN_FREE char *line = NULL;
 		size_t len;
 
-		if (!g)
-			return;
-		yajl_gen_map_open(g);
-		json_member(g, "level", level);
-		json_member(g, "msg", msg);
-		json_member(g, "time", now);
-		yajl_gen_map_close(g);
-		if (yajl_gen_get_buf(g, &text, &len) == yajl_gen_status_ok) {
-			CLEAN_FREE char *line = xasprintf("%.*s\n", (int)len, text);
-
-			(void)write_all(log_fd, line, len + 1);
-		}
-		yajl_gen_free(g);
+		json_write_object(&w, NULL);
+		json_write_string(&w, "level", level);
+		json_write_string(&w, "msg", msg);
+		json_write_string(&w, "time", now);
+		json_write_end(&w, '}');
+		line = json_write_done(&w, &len);
+		(void)write_all(log_fd, line, len);
 	} else {
 		CLEAN_FREE char *line = xasprintf("%s %s: %s\n", now, level, msg);
 

@@ -342,7 +342,10 @@ int net_start(struct net *n, const struct net_config *c, struct error *err)
 		return error_set(err, e, "fork the network helper");
 	}
 	if (pid == 0) {
-		close(sv[0]);
+		const int keep[] = { sv[1], c->ctl, c->session->fd, c->dev_net };
+
+		/* the container's stdio above all: engines wait for its end */
+		fds_keep_only(keep, ARRAY_LEN(keep));
 		h.c = *c;
 		h.request = sv[1];
 		helper_main(&h);

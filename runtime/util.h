@@ -85,7 +85,10 @@ char *path_absolute(const char *path);
 /* Start time of a process, clock ticks since boot (field 22 of its stat), and its state letter; 0: no such process. */
 uint64_t process_start_time(pid_t pid, char *state);
 
-/* Send one fd (and its name) over a unix stream socket. 0 or -errno. */
-int fd_send(int sock, int fd, const char *name);
+/* Send one fd with some data (at least a byte) over a unix stream socket. 0 or -errno. */
+int fd_send(int sock, int fd, const void *data, size_t len);
+
+/* Close every fd from 3 up that is not in the list; entries of -1 are skipped. */
+void fds_keep_only(const int *keep, unsigned int n);
 
 #endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * husk update: change limits of a running container, in the guest (memory, pids, cpu, devices) and on the host
+ * (cpu, cpuset, I/O; memory stays what the VM was made with). Members that are absent stay unchanged.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../oci/compile.h"
+#include "cgroup.h"
+#include "husk.h"
+#include "options.h"
+#include "size_parse.h"
+#include "util.h"
+#include "vm.h"
+#include "vm_size.h"
+#include "vmm.h"
+
+#define LOCK_MS 10000
+#define UPDATE_NS (10ull * 1000000000u)
+
+struct update_options {
+	const char *resources;
+	const char *blkio_weight, *cpu_period, *cpu_quota, *cpu_burst, *cpu_share, *cpu_idle;
+	const char *cpu_rt_period, *cpu_rt_runtime, *cpuset_cpus, *cpuset_mems;
+	const char *memory, *memory_reservation, *memory_swap, *pids_limit;
+	const char *l3, *mem_bw;
+};
+
+static int number(const char *flag, const char *text, int64_t min, int64_t max, bool *set, int64_t *out, struct error *err)
+{
+	if (!text)
+		return 0;
+	if (!parse_i64(text, min, max, out))
+		return error_set(err, 0, "--%s %s: expected a number from %" PRId64 " to %" PRId64, flag, text, min, max);
+	*set = true;
+	return 0;
+}
+
+static int unsigned_number(const char *flag, const char *text, struct opt_u64 *out, struct error *err)
+{
+	int64_t v = 0;
+
+	if (number(flag, text, 0, INT64_MAX, &out->set, &v, err) < 0)
+		return -1;
+	if (text)
+		out->v = (uint64_t)v;
+	return 0;
+}
+
+static int size(const char *flag, const char *text, struct opt_i64 *out, struct error *err)
+{
+	if (!text)
+		return 0;
+	if (!size_parse(text, &out->v))
+		return error_set(err, 0, "--%s %s: expected bytes, such as 67108864, 64M or -1", flag, text);
+	out->set = true;
+	return 0;
+}
+
+static int from_flags(const struct update_options *o, struct spec_resources *r, struct error *err)
+{
+	int64_t weight = 0;
+
+	if (o->l3 || o->mem_bw)
+		return error_set(err, 0, "cache and memory bandwidth classes cannot be changed while the VM runs");
+	if (size("memory", o->memory, &r->memory.limit, err) < 0 ||
+	    size("memory-reservation", o->memory_reservation, &r->memory.reservation, err) < 0 ||
+	    size("memory-swap", o->memory_swap, &r->memory.swap, err) < 0 ||
+	    number("pids-limit", o->pids_limit, -1, INT32_MAX, &r->pids.set, &r->pids.v, err) < 0 ||
+	    number("cpu-quota", o->cpu_quota, -1, INT64_MAX, &r->cpu.quota.set, &r->cpu.quota.v, err) < 0 ||
+	    number("cpu-idle", o->cpu_idle, 0, 1, &r->cpu.idle.set, &r->cpu.idle.v, err) < 0 ||
+	    number("cpu-rt-runtime", o->cpu_rt_runtime, -1, INT64_MAX, &r->cpu.rt_runtime.set, &r->cpu.rt_runtime.v, err) < 0 ||
+	    unsigned_number("cpu-period", o->cpu_period, &r->cpu.period, err) < 0 ||
+	    unsigned_number("cpu-rt-period", o->cpu_rt_period, &r->cpu.rt_period, err) < 0 ||
+	    unsigned_number("cpu-burst", o->cpu_burst, &r->cpu.burst, err) < 0 ||
+	    unsigned_number("cpu-share", o->cpu_share, &r->cpu.shares, err) < 0 ||
+	    number("blkio-weight", o->blkio_weight, 10, 1000, &r->io.weight.set, &weight, err) < 0)
+		return -1;
+	r->io.weight.v = (uint32_t)weight;
+	r->cpu.cpus = o->cpuset_cpus;
+	r->cpu.mems = o->cpuset_mems;
+	return 0;
+}
+
+static int vm_status(const struct container *c, struct ctl_status *st, struct error *err)
+{
+	CLEAN_FREE char *path = vm_socket_path(c);
+	CLEAN_FD int fd = unix_connect(path);
+	int rc = fd < 0 ? fd : ctl_request(fd, CTL_STATUS, 0, NULL, 0, NULL, 0, st, sizeof(*st), mono_ns() + UPDATE_NS);
+
+	if (rc >= 0 && (size_t)rc < sizeof(*st))
+		rc = -EPROTO;
+	return rc < 0 ? error_set(err, -rc, "cannot ask the VM for its size") : 0;
+}
+
+/* Bring as many vCPUs on line as the new quota can use. */
+static int update_vcpus(struct session *s, const struct spec_resources *r, uint32_t have, uint64_t deadline, struct error *err)
+{
+	uint64_t period = r->cpu.period.set ? r->cpu.period.v : 100000;
+	uint32_t n = have;
+
+	if (!r->cpu.quota.set || !period)
+		return 0;
+	if (r->cpu.quota.v > 0) {
+		uint64_t want = ((uint64_t)r->cpu.quota.v - 1) / period + 1;
+
+		n = want < have ? (uint32_t)want : have;
+	}
+	return session_request(s, WIRE_CPUS, &n, sizeof(n), deadline, NULL, err);
+}
+
+static int apply(struct container *c, const struct spec_resources *r, struct error *err)
+{
+	uint64_t deadline = mono_ns() + UPDATE_NS, extra = (uint64_t)VM_HOST_EXTRA_MIB << 20, limit;
+	struct spec_resources host;
+	struct ctl_status st;
+	struct session *s;
+	struct cgroup cg;
+	struct buf plan = {0};
+	int rc;
+
+	if (vm_status(c, &st, err) < 0)
+		return -1;
+	limit = r->memory.limit.set && r->memory.limit.v > 0 ? (uint64_t)r->memory.limit.v : 0;
+	if (limit > st.ram_bytes)
+		return error_set(err, 0,
+				 "memory limit of %" PRIu64 " MiB: the VM was made with %" PRIu64
+				 " MiB and cannot grow while it runs; set the annotation run.husk.memory at create",
+				 limit >> 20, st.ram_bytes >> 20);
+	if (compile_update(r, c->id, &plan, err) < 0)
+		return -1;
+	s = vm_session(c, deadline, err);
+	if (!s) {
+		buf_free(&plan);
+		return -1;
+	}
+	session_put_plan(s, plan.data, plan.len);
+	rc = session_request(s, WIRE_UPDATE, NULL, 0, deadline, NULL, err);
+	if (!rc)
+		rc = update_vcpus(s, r, st.vcpus, deadline, err);
+	session_free(s);
+	buf_free(&plan);
+	if (rc < 0)
+		return -1;
+
+	resources_for_host(r, &host);
+	cgroup_from_dirs(&cg, &c->state->cgroups);
+	/* on the host the limit is the VM's RAM and what surrounds it, whatever the container may use of it */
+	rc = cgroup_apply(&cg, &host, st.ram_bytes + extra - limit, err);
+	cgroup_free(&cg);
+	return rc;
+}
+
+static int update(const struct globals *g, const struct update_options *o, const char *id, struct error *err)
+{
+	struct spec_resources flags = {0}, *file = NULL;
+	struct container c;
+	int rc;
+
+	rc = container_open(&c, g->root, id, false, err);
+	if (!rc)
+		rc = container_lock(&c, LOCK_MS, err);
+	if (!rc && container_status(&c) == STATUS_STOPPED)
+		rc = error_set(err, 0, "container not running");
+	if (!rc && o->resources)
+		rc = strcmp(o->resources, "-") ? resources_load_file(o->resources, &file, err) : resources_load_fd(0, &file, err);
+	else if (!rc)
+		rc = from_flags(o, &flags, err);
+	if (!rc)
+		rc = apply(&c, file ? file : &flags, err);
+	resources_free(file);
+	container_close(&c);
+	return rc;
+}
+
+int cmd_update(const struct globals *g, int argc, char **argv, struct error *err)
+{
+	static const char usage[] = "[options] ID";
+	struct update_options o = {0};
+	const struct option table[] = {
+		{"resources", 'r', OPT_STRING, &o.resources, "FILE", "JSON of linux.resources; - for stdin; instead of the others"},
+		{"memory", 0, OPT_STRING, &o.memory, "BYTES", "memory limit"},
+		{"memory-reservation", 0, OPT_STRING, &o.memory_reservation, "BYTES", "soft limit"},
+		{"memory-swap", 0, OPT_STRING, &o.memory_swap, "BYTES", "memory and swap together; -1: unlimited"},
+		{"pids-limit", 0, OPT_STRING, &o.pids_limit, "N", "processes; -1: unlimited"},
+		{"cpu-period", 0, OPT_STRING, &o.cpu_period, "US", "CFS period"},
+		{"cpu-quota", 0, OPT_STRING, &o.cpu_quota, "US", "CPU time in each period; -1: unlimited"},
+		{"cpu-burst", 0, OPT_STRING, &o.cpu_burst, "US", "unused quota that may be kept"},
+		{"cpu-share", 0, OPT_STRING, &o.cpu_share, "N", "weight, 2..262144"},
+		{"cpu-idle", 0, OPT_STRING, &o.cpu_idle, "N", "1: SCHED_IDLE"},
+		{"cpu-rt-period", 0, OPT_STRING, &o.cpu_rt_period, "US", "realtime period"},
+		{"cpu-rt-runtime", 0, OPT_STRING, &o.cpu_rt_runtime, "US", "realtime CPU time in each period"},
+		{"cpuset-cpus", 0, OPT_STRING, &o.cpuset_cpus, "LIST", "CPUs of the host"},
+		{"cpuset-mems", 0, OPT_STRING, &o.cpuset_mems, "LIST", "memory nodes of the host"},
+		{"blkio-weight", 0, OPT_STRING, &o.blkio_weight, "N", "10..1000"},
+		{"kernel-memory", 0, OPT_STRING, NULL, NULL, NULL},
+		{"kernel-memory-tcp", 0, OPT_STRING, NULL, NULL, NULL},
+		{"l3-cache-schema", 0, OPT_STRING, &o.l3, NULL, NULL},
+		{"mem-bw-schema", 0, OPT_STRING, &o.mem_bw, NULL, NULL},
+		{0},
+	};
+	int first;
+
+	first = verb_options(table, usage, "Change a container's resource limits.", argc, argv, err);
+	if (first == VERB_HELP)
+		return 0;
+	if (first < 0 || verb_words(argc, argv, first, 1, 1, usage, err) < 0)
+		return -1;
+	return update(g, &o, argv[first], err);
+}

@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Creating a container: what `create` and `run` share. Runs in the command; the other half is proxy_build.c.
+ *
+ * Order and why: everything that can be refused by looking is refused before anything is made; then the state directory
+ * (it also reserves the id), the cgroup, the proxy; the state names the proxy as soon as it exists, so that a
+ * `delete --force` after our sudden death finds it; the pid file is last, because clients take it for success.
+ */
+#include "launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "../oci/features.h"
+#include "cgroup.h"
+#include "console.h"
+#include "hooks.h"
+#include "host_serves.h"
+#include "log.h"
+#include "proxy.h"
+#include "shares.h"
+#include "sync.h"
+#include "util.h"
+#include "version.h"
+#include "vm_size.h"
+#include "vmm.h"
+
+#define MNT_DIR "mnt" /* in the state directory: where the proxy mounts what must be mounted first */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signo)
+{
+	(void)signo;
+	interrupted = 1;
+}
+
+/* From here on a signal that would end us lets us undo what has been made. */
+static void interrupts_catch(struct sigaction old[4])
+{
+	static const int signals[4] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	struct sigaction sa = {.sa_handler = on_interrupt};
+
+	for (int i = 0; i < 4; i++)
+		sigaction(signals[i], &sa, &old[i]);
+}
+
+static void interrupts_restore(const struct sigaction old[4])
+{
+	static const int signals[4] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+	for (int i = 0; i < 4; i++)
+		sigaction(signals[i], &old[i], NULL);
+}
+
+/* What is made on the way, to be released in one place. */
+struct work {
+	const struct globals *g;
+	const struct launch_options *o;
+	struct launched *l;
+	char *bundle, *rootfs, *config;
+	size_t config_len;
+	struct buf plan;
+	struct host_plan host;
+	struct vmm_files files;
+	struct namespaces ns;
+	struct cgroup cgroup;
+	struct vm_size size;
+	int console_master, console_slave, listen_vm, listen_proxy, bundle_fd, sync_peer;
+	struct state state;
+	char *owner;
+	char *mnt_dir;
+	bool hooks_begun;
+};
+
+static void work_free(struct work *w)
+{
+	int *fds[] = {&w->console_master, &w->console_slave, &w->listen_vm, &w->listen_proxy, &w->bundle_fd, &w->sync_peer};
+
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (*fds[i] >= 0)
+			close(*fds[i]);
+	free(w->bundle);
+	free(w->rootfs);
+	free(w->config);
+	free(w->owner);
+	free(w->mnt_dir);
+	buf_free(&w->plan);
+	host_plan_free(&w->host);
+	vmm_files_free(&w->files);
+	namespaces_close(&w->ns);
+	cgroup_free(&w->cgroup);
+}
+
+/* ---- looking ---- */
+
+static int read_bundle(struct work *w, struct error *err)
+{
+	CLEAN_FREE char *path = NULL;
+	struct spec *spec;
+	struct stat st;
+
+	w->bundle = path_absolute(w->o->bundle && *w->o->bundle ? w->o->bundle : ".");
+	w->bundle_fd = open(w->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->bundle_fd < 0)
+		return error_set(err, errno, "bundle %s", w->bundle);
+	path = xasprintf("%s/" FILE_CONFIG, w->bundle);
+	if (fstatat(w->bundle_fd, FILE_CONFIG, &st, 0) < 0)
+		return error_set(err, errno, "%s (make one with husk spec)", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, 0, "%s is not a regular file", path);
+	w->config = file_read_at(w->bundle_fd, FILE_CONFIG, SPEC_FILE_MAX, &w->config_len);
+	if (!w->config)
+		return error_set(err, errno, "%s", path);
+	if (spec_parse(w->config, w->config_len, &spec, err) < 0)
+		return -1;
+	w->l->spec = spec;
+	if (!spec->root_path)
+		return error_set(err, 0, "config.json: root.path is missing");
+	w->rootfs = *spec->root_path == '/' ? path_absolute(spec->root_path) : xasprintf("%s/%s", w->bundle, spec->root_path);
+	if (*spec->root_path != '/') {
+		char *clean = path_absolute(w->rootfs);
+
+		free(w->rootfs);
+		w->rootfs = clean;
+	}
+	if (stat(w->rootfs, &st) < 0)
+		return error_set(err, errno, "root file system %s", w->rootfs);
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, ENOTDIR, "root file system %s", w->rootfs);
+	return 0;
+}
+
+static int check_options(struct work *w, struct error *err)
+{
+	const struct launch_options *o = w->o;
+	const struct spec *spec = w->l->spec;
+	bool terminal = spec->process && spec->process->terminal;
+	int64_t n;
+
+	if (terminal && !o->foreground && !o->console_socket)
+		return error_set(err, 0, "cannot allocate tty if husk will detach without setting console socket (--console-socket)");
+	if (!terminal && o->console_socket)
+		return error_set(err, 0, "cannot use console socket if husk will not detach or allocate tty "
+					 "(process.terminal is false)");
+	if (o->preserve_fds) {
+		if (!parse_i64(o->preserve_fds, 0, 65536, &n))
+			return error_set(err, 0, "--preserve-fds %s: expected a number", o->preserve_fds);
+		if (n > 0)
+			return error_set(err, 0, "--preserve-fds %s: file descriptors of the host cannot be passed into a VM",
+					 o->preserve_fds);
+	}
+	return 0;
+}
+
+static char *user_name(uid_t uid)
+{
+	CLEAN_FREE char *buf = xmalloc(4096);
+	struct passwd pw, *found = NULL;
+	FILE *f = fopen("/etc/passwd", "re");
+
+	/* the file alone: a static program has no name services */
+	while (f && fgetpwent_r(f, &pw, buf, 4096, &found) == 0 && found && found->pw_uid != uid)
+		found = NULL;
+	if (f)
+		fclose(f);
+	return found && found->pw_uid == uid ? xstrdup(found->pw_name) : xasprintf("%u", (unsigned int)uid);
+}
+
+static void fill_state(struct work *w)
+{
+	const struct spec *spec = w->l->spec;
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	w->owner = user_name(geteuid());
+	w->state = (struct state){
+		.id = w->l->c.id,
+		.bundle = w->bundle,
+		.rootfs = w->rootfs,
+		.oci_version = spec->oci_version,
+		.owner = w->owner,
+		.husk_version = HUSK_VERSION,
+		.boot_id = host_boot_id(),
+		.sandbox_id = spec->pod.sandbox_id,
+		.vm_id = w->l->c.id,
+		.status = STATUS_CREATING,
+		.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
+		.pid = getpid(),
+		.pid_start = process_start_time(getpid(), NULL),
+		.annotations = spec->annotations,
+	};
+}
+
+static int compile(struct work *w, const char *id, struct error *err)
+{
+	CLEAN_FREE char *json = NULL;
+	struct compile_input in = {
+		.cid = id,
+		.bundle = w->bundle,
+		.share_prefix = "s",
+		.host_serves = RUNTIME_SERVES,
+		.stat_source = share_facts,
+	};
+
+	if (w->l->spec->hooks[HOOK_START_CONTAINER].n) {
+		json = hook_state(&w->state, STATUS_CREATED, 1, err); /* pid 1: they run inside */
+		if (!json)
+			return -1;
+		in.state_json = json;
+	}
+	if (compile_container(w->l->spec, &in, &w->plan, &w->host, err) < 0)
+		return -1;
+	for (uint32_t i = 0; i < w->host.warnings; i++)
+		log_warn("%s", w->host.warn[i]);
+	w->size = vm_size(w->l->spec, &w->host);
+	return 0;
+}
+
+/* ---- making ---- */
+
+static int make_cgroup(struct work *w, struct error *err)
+{
+	const struct spec *spec = w->l->spec;
+	struct cgroup_path path;
+
+	if (w->g->no_cgroup)
+		return 0;
+	if (cgroup_path_parse(spec->lin.cgroups_path, w->g->systemd, w->l->c.id, w->g->rootless, &path, err) < 0)
+		return -1;
+	if (cgroup_create(&w->cgroup, &path, w->g->rootless, err) < 0)
+		return -1;
+	return cgroup_apply(&w->cgroup, &w->host.resources, w->size.overhead, err);
+}
+
+static int make_sockets(struct work *w, struct error *err)
+{
+	CLEAN_FREE char *vm = container_socket_path(&w->l->c, FILE_VM_SOCK);
+	CLEAN_FREE char *proxy = container_socket_path(&w->l->c, FILE_PROXY_SOCK);
+	int pair[2];
+
+	w->listen_vm = unix_listen(vm, err);
+	w->listen_proxy = w->listen_vm < 0 ? -1 : unix_listen(proxy, err);
+	if (w->listen_proxy < 0)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set(err, errno, "socketpair");
+	w->l->sync = pair[0];
+	w->sync_peer = pair[1];
+	return 0;
+}
+
+static int make_console(struct work *w, struct error *err)
+{
+	const struct spec_process *p = w->l->spec->process;
+
+	if (!w->o->console_socket)
+		return 0;
+	return console_open(p->rows, p->cols, &w->console_master, &w->console_slave, err);
+}
+
+static bool needs_mnt_dir(const struct work *w)
+{
+	for (size_t i = 0; i < w->host.nshares; i++)
+		if (w->host.shares[i].fstype)
+			return true;
+	return false;
+}
+
+static bool has_create_hooks(const struct spec *spec)
+{
+	return spec->hooks[HOOK_PRESTART].n || spec->hooks[HOOK_CREATE_RUNTIME].n || spec->hooks[HOOK_CREATE_CONTAINER].n;
+}
+
+/* In the child: never returns. */
+static void become_proxy(struct work *w, int cgroup_fd)
+{
+	CLEAN_FREE char *sock = container_socket_path(&w->l->c, FILE_VM_SOCK);
+	const struct spec *spec = w->l->spec;
+	struct error ignored;
+	struct proxy_params p = {
+		.id = w->l->c.id,
+		.bundle = w->bundle,
+		.rootfs = w->rootfs,
+		.spec = spec,
+		.host = &w->host,
+		.plan = &w->plan,
+		.ns = &w->ns,
+		.vmm =
+			{
+				.files = &w->files,
+				.listen_fd = w->listen_vm,
+				.mem_mib = w->size.mem_mib,
+				.cpus = w->size.cpus,
+				.boot_timeout_ms = spec->husk.boot_timeout.set ? spec->husk.boot_timeout.v : 0,
+				.debug = w->g->debug || (spec->husk.debug.set && spec->husk.debug.v),
+			},
+		.vm_sock = sock,
+		.private_dir = w->mnt_dir,
+		.dirfd = w->l->c.dirfd,
+		.bundle_fd = w->bundle_fd,
+		.sync = w->sync_peer,
+		.sync_peer = w->l->sync,
+		.listen_fd = w->listen_proxy,
+		.wait_placed = w->cgroup.ndirs && cgroup_fd < 0,
+		.hooks = has_create_hooks(spec),
+		.console = w->console_slave,
+		.tty = spec->process && spec->process->terminal,
+		.tee_log = w->o->foreground && w->g->debug,
+		.t_begin = w->g->t_begin,
+	};
+
+	if (spec->hooks[HOOK_CREATE_CONTAINER].n)
+		p.hook_state = hook_state(&w->state, STATUS_CREATING, (pid_t)getpid(), &ignored);
+	proxy_main(&p);
+}
+
+static int clone_proxy(struct work *w, struct error *err)
+{
+	CLEAN_FD int cgroup_fd = cgroup_open_v2(&w->cgroup);
+	CLEAN_FD int pidfd = -1;
+	sigset_t all, old;
+	pid_t pid;
+
+	/* a signal that comes in between must not find the child with our dispositions */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	pid = namespaces_clone(&w->ns, cgroup_fd, &pidfd, err);
+	if (!pid)
+		become_proxy(w, cgroup_fd);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0)
+		return -1;
+	w->l->pid = pid;
+	close(w->sync_peer);
+	w->sync_peer = -1;
+	close(w->listen_vm);
+	w->listen_vm = -1;
+	if (w->cgroup.ndirs && cgroup_fd < 0) {
+		if (cgroup_add(&w->cgroup, pid, err) < 0)
+			return -1;
+		sync_send(w->l->sync, SYNC_PLACED, 0, NULL);
+	}
+	w->state.pid = pid;
+	w->state.pid_start = process_start_time(pid, NULL);
+	return container_save(&w->l->c, &w->state, err);
+}
+
+/* ---- waiting for the proxy ---- */
+
+static int wait_sync(struct launched *l, enum sync_type want, uint32_t *value, struct error *err)
+{
+	struct sync_msg m;
+	int rc;
+
+	do {
+		rc = sync_recv(l->sync, &m);
+	} while (rc == -EINTR && !interrupted);
+	if (rc == -EINTR)
+		return error_set(err, 0, "interrupted by a signal");
+	if (rc == -EPIPE) {
+		int status = 0;
+
+		if (waitpid(l->pid, &status, WNOHANG) == l->pid)
+			l->pid = 0;
+		return error_set(err, 0, "the container's proxy was killed before the container was ready");
+	}
+	if (rc < 0)
+		return error_set(err, -rc, "the container's proxy");
+	if (value)
+		*value = m.value;
+	if (m.type == SYNC_ERROR)
+		return error_set(err, 0, "%s", m.text);
+	return m.type == want ? 0 : error_set(err, 0, "the container's proxy said %u instead of %u", m.type, (unsigned int)want);
+}
+
+/* A VM that does not run often means a KVM that cannot: let the VMM find out, and say so. */
+static void explain_kvm(const struct work *w, struct error *err)
+{
+	char line[512] = "";
+	int p[2], status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return;
+	pid = fork();
+	if (!pid) {
+		char *const argv[] = {w->files.vmm, "--probe", NULL}, *const env[] = {NULL};
+
+		if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
+			_exit(127);
+		execve(argv[0], argv, env);
+		_exit(127);
+	}
+	close(p[1]);
+	n = pid > 0 ? read(p[0], line, sizeof(line) - 1) : 0;
+	close(p[0]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (n > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1) {
+		line[strcspn(line, "\n")] = '\0';
+		error_wrap(err, "%s", line);
+	}
+}
+
+static int run_create_hooks(struct work *w, struct error *err)
+{
+	const struct spec *spec = w->l->spec;
+	CLEAN_FREE char *json = NULL;
+
+	if (!has_create_hooks(spec))
+		return 0;
+	if (wait_sync(w->l, SYNC_READY, NULL, err) < 0)
+		return -1;
+	w->hooks_begun = true;
+	json = hook_state(&w->state, STATUS_CREATING, w->l->pid, err);
+	if (!json || hooks_run(&spec->hooks[HOOK_PRESTART], "prestart", json, w->bundle, err) < 0 ||
+	    hooks_run(&spec->hooks[HOOK_CREATE_RUNTIME], "createRuntime", json, w->bundle, err) < 0)
+		return -1;
+	sync_send(w->l->sync, SYNC_HOOKED, 0, NULL);
+	return 0;
+}
+
+/* The VMM as the host numbers it: the proxy's first child that is one. 0 when /proc does not tell. */
+static pid_t vmm_pid(pid_t proxy)
+{
+	CLEAN_FREE char *name = xasprintf("/proc/%d/task/%d/children", (int)proxy, (int)proxy);
+	CLEAN_FREE char *text = file_read_at(AT_FDCWD, name, 4096, NULL);
+	int64_t pid = 0;
+
+	if (text) {
+		text[strcspn(text, " \n")] = '\0';
+		parse_i64(text, 1, INT32_MAX, &pid);
+	}
+	return (pid_t)pid;
+}
+
+static int pidfd_give(const char *socket_path, pid_t pid, struct error *err)
+{
+	CLEAN_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	CLEAN_FD int sock = fd < 0 ? -1 : unix_connect(socket_path);
+	int rc = sock < 0 ? (fd < 0 ? -errno : sock) : fd_send(sock, fd, "pidfd", 5);
+
+	return rc < 0 ? error_set(err, -rc, "pidfd socket %s", socket_path) : 0;
+}
+
+static int finish(struct work *w, struct error *err)
+{
+	struct container *c = &w->l->c;
+	char text[16];
+	int rc;
+
+	if (w->console_master >= 0) {
+		if (console_send(w->o->console_socket, w->console_master, "/dev/console", err) < 0)
+			return -1;
+		close(w->console_master);
+		w->console_master = -1;
+	}
+	if (w->o->pidfd_socket && pidfd_give(w->o->pidfd_socket, w->l->pid, err) < 0)
+		return -1;
+	w->state.vmm_pid = vmm_pid(w->l->pid);
+	w->state.vmm_start = w->state.vmm_pid ? process_start_time(w->state.vmm_pid, NULL) : 0;
+	w->state.status = STATUS_CREATED;
+	if (container_save(c, &w->state, err) < 0)
+		return -1;
+	rc = sync_send(w->l->sync, SYNC_COMMIT, 0, NULL);
+	if (rc < 0)
+		return error_set(err, 0, "the container's proxy was killed before the container was ready");
+	if (w->o->pid_file) {
+		snprintf(text, sizeof(text), "%d", (int)w->l->pid);
+		rc = file_replace_at(AT_FDCWD, w->o->pid_file, text, strlen(text), 0644);
+		if (rc < 0)
+			return error_set(err, -rc, "pid file %s", w->o->pid_file);
+	}
+	return 0;
+}
+
+static int build(struct work *w, struct error *err)
+{
+	struct container *c = &w->l->c;
+	uint32_t value = 0;
+	int rc;
+
+	rc = file_replace_at(c->dirfd, FILE_CONFIG, w->config, w->config_len, 0600);
+	if (rc < 0)
+		return error_set(err, -rc, "%s/" FILE_CONFIG, c->dir);
+	if (needs_mnt_dir(w)) {
+		w->mnt_dir = xasprintf("%s/" MNT_DIR, c->dir);
+		if (mkdir(w->mnt_dir, 0700) < 0)
+			return error_set(err, errno, "%s", w->mnt_dir);
+	}
+	if (make_cgroup(w, err) < 0)
+		return -1;
+	w->state.cgroups = (struct strings){.v = (const char **)w->cgroup.dirs, .n = w->cgroup.ndirs};
+	if (container_save(c, &w->state, err) < 0)
+		return -1;
+	if (make_console(w, err) < 0 || make_sockets(w, err) < 0 || clone_proxy(w, err) < 0 || run_create_hooks(w, err) < 0)
+		return -1;
+	if (wait_sync(w->l, SYNC_CREATED, &value, err) < 0) {
+		if (value & SYNC_PROBE)
+			explain_kvm(w, err);
+		return error_wrap(err, "unable to start container process");
+	}
+	return finish(w, err);
+}
+
+/* Undo a failed create. */
+static void unbuild(struct work *w)
+{
+	struct launched *l = w->l;
+	struct error ignored;
+
+	if (l->pid > 0) {
+		kill(l->pid, SIGKILL);
+		while (waitpid(l->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		l->pid = 0;
+	}
+	/* its cgroup may be known to nobody but us yet */
+	cgroup_kill(&w->cgroup);
+	cgroup_remove(&w->cgroup, &ignored);
+	destroy(&l->c, w->hooks_begun ? l->spec : NULL, &ignored);
+}
+
+int launch(const struct globals *g, const struct launch_options *o, const char *id, struct launched *l, struct error *err)
+{
+	struct work w = {
+		.g = g,
+		.o = o,
+		.l = l,
+		.files = {.kernel_fd = -1, .initrd_fd = -1},
+		.console_master = -1,
+		.console_slave = -1,
+		.listen_vm = -1,
+		.listen_proxy = -1,
+		.bundle_fd = -1,
+		.sync_peer = -1,
+	};
+	struct sigaction old[4];
+	int rc;
+
+	*l = (struct launched){.c = {.dirfd = -1, .lockfd = -1}, .sync = -1};
+	for (int i = 0; i < NS_COUNT; i++)
+		w.ns.fd[i] = -1;
+	rc = container_id_check(id, err);
+	if (!rc)
+		rc = read_bundle(&w, err);
+	if (!rc)
+		rc = check_options(&w, err);
+	if (!rc)
+		rc = namespaces_open(&w.ns, l->spec, err);
+	if (!rc)
+		rc = vmm_find(&w.files, err);
+	interrupts_catch(old);
+	if (!rc)
+		rc = container_make(&l->c, g->root, id, err);
+	if (!rc) {
+		fill_state(&w);
+		rc = container_save(&l->c, &w.state, err);
+		if (!rc)
+			rc = compile(&w, id, err);
+		if (!rc)
+			rc = build(&w, err);
+		if (rc)
+			unbuild(&w);
+	}
+	interrupts_restore(old);
+	work_free(&w);
+	return rc;
+}
+
+void launched_close(struct launched *l)
+{
+	if (l->sync >= 0)
+		close(l->sync);
+	container_close(&l->c);
+	spec_free(l->spec);
+	*l = (struct launched){.c = {.dirfd = -1, .lockfd = -1}, .sync = -1};
+}
+
+/* ---- start ---- */
+
+char *hook_state(const struct state *s, enum container_status status, pid_t pid, struct error *err)
+{
+	char *out = NULL;
+
+	return state_hook_document(s, status, pid, &out, err) < 0 ? NULL : out;
+}
+
+int poststart_run(struct container *c, const struct spec *spec, struct error *err)
+{
+	CLEAN_FREE char *json = NULL;
+
+	if (!spec->hooks[HOOK_POSTSTART].n)
+		return 0;
+	json = hook_state(c->state, STATUS_RUNNING, c->state->pid, err);
+	if (!json)
+		return -1;
+	if (hooks_run(&spec->hooks[HOOK_POSTSTART], "poststart", json, c->state->bundle, err) < 0) {
+		kill_hard(c, 2000);
+		return -1;
+	}
+	return 0;
+}
+
+int launch_start(struct launched *l, struct error *err)
+{
+	sync_send(l->sync, SYNC_START, 0, NULL);
+	if (wait_sync(l, SYNC_STARTED, NULL, err) < 0)
+		return -1;
+	return poststart_run(&l->c, l->spec, err);
+}
