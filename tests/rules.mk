@@ -80,7 +80,7 @@ fuzz: $(fuzz_bins) ## each fuzzer for TIME=600 seconds, keeping the corpus
 c_src := $(wildcard $(addsuffix /*.c,$(parts) rootfs tests/*))
 c_hdr := $(wildcard $(addsuffix /*.h,$(parts) rootfs tests/*))
 
-check-static: $(B)/version.h | $(deps_check_stamp) ## clang-tidy and cppcheck
+check-static: $(B)/version.h | $(deps_check_stamp) ## clang-tidy, cppcheck, shellcheck
 	@LANG_FLAGS='$(LANG_FLAGS)' tests/run-static $(c_src)
 
 check-format: | $(deps_check_stamp) ## clang-format, line length, first lines

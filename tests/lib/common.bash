@@ -91,11 +91,11 @@ husk_only() { is_husk || skip "husk only: $1"; }
 # Cases that a VM cannot or need not serve, with the reason.
 not_husk() { if is_husk; then skip "not for a VM: $1"; fi; }
 
-# Features that other runtimes got later: runtime_at_least runc 1.2 "time namespaces".
+# What other runtimes do in later versions only: runtime_at_least runc 1.2 "time namespaces".
 runtime_at_least() {
 	[ "$RUNTIME_KIND" = "$1" ] || return 0
 	[ "$(printf '%s\n%s\n' "$2" "${RUNTIME_VERSION%%[+-]*}" | sort -V | head -n1)" = "$2" ] ||
-		skip "$1 $RUNTIME_VERSION has no $3 (since $2)"
+		skip "$1 $RUNTIME_VERSION is too old for: $3"
 }
 
 need_cgroup2() { [ "$CGROUP_MODE" = v2 ] || is_husk || skip "this host has cgroup v1"; }

@@ -1,0 +1,74 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# events: figures of a running container, as JSON lines.
+
+load lib/common
+
+local_setup() {
+	need_cgroup2
+}
+
+@test "events --stats is one JSON line of type stats with the container's limits and use" {
+	container '.linux.resources.memory = {limit: 134217728} | .linux.resources.pids = {limit: 64}' 'n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; echo done; sleep 1000'
+	launch
+	wait_output done 60
+	must rt events --stats "$C"
+	is "$err" ""
+	is "$(wc -l <<<"$out")" 1
+	is "$(jq -r .type <<<"$out")" stats
+	is "$(jq -r .id <<<"$out")" "$C"
+	is "$(jq .data.memory.usage.limit <<<"$out")" 134217728
+	[ "$(jq .data.memory.usage.usage <<<"$out")" -gt 100000 ]
+	[ "$(jq .data.memory.usage.usage <<<"$out")" -lt 134217728 ]
+	is "$(jq .data.pids.limit <<<"$out")" 64
+	[ "$(jq .data.pids.current <<<"$out")" -ge 1 ]
+	[ "$(jq .data.cpu.usage.total <<<"$out")" -gt 1000000 ]
+	is "$(jq '.data.cpu.usage | .total >= .user and has("kernel")' <<<"$out")" true
+	is "$(jq '.data.memory.raw | type' <<<"$out")" '"object"'
+	[ "$(jq '.data.memory.raw.anon' <<<"$out")" -gt 0 ]
+}
+
+@test "figures grow with what the container does" {
+	container . 'echo begun; while [ ! -e /go ]; do sleep 0.2; done; inside alloc 20; n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done; echo done; sleep 1000'
+	launch
+	wait_output begun
+	must rt events --stats "$C"
+	a=$(jq .data.cpu.usage.total <<<"$out")
+	touch "$B/rootfs/go"
+	wait_output done 60
+	must rt events --stats "$C"
+	[ "$(jq .data.cpu.usage.total <<<"$out")" -gt "$a" ]
+}
+
+@test "events --interval writes a line each time until the container ends" {
+	container . 'sleep 1000'
+	launch
+	background rt events --interval 500ms "$C" </dev/null >"$T/events" 2>"$T/events.err"
+	poll 30 lines_at_least "$T/events" 2
+	must rt kill "$C" KILL
+	poll 20 gone "$JOB"
+	is "$(jq -r .type "$T/events" | sort -u)" stats
+}
+
+lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+
+@test "an OOM kill in the container is told as an event of type oom" {
+	container '.linux.resources.memory = {limit: 67108864, swap: 67108864}' 'echo begun; while [ ! -e /go ]; do sleep 0.2; done; inside alloc 200; echo "survived $?"; sleep 1000'
+	launch
+	wait_output begun
+	background rt events --interval 1h "$C" </dev/null >"$T/events" 2>"$T/events.err"
+	sleep 1
+	touch "$B/rootfs/go"
+	wait_output 'survived 137' 60
+	poll 20 file_has "$T/events" '"type": *"oom"'
+}
+
+@test "events of an unknown container, and of one that has stopped, are errors" {
+	must_fail rt events --stats "$C"
+	has "$err" "does not exist"
+	container . true
+	launch
+	wait_status stopped
+	must_fail rt events --stats "$C"
+	has "$err" "not running"
+}
