@@ -27,7 +27,7 @@
 static struct error help_error __attribute__((unused));
 
 /* The base with further members, or NULL with help_error filled. */
-static struct spec *__attribute__((unused)) config(const char *members)
+__attribute__((unused)) static struct spec *config(const char *members)
 {
 	struct spec *spec = NULL;
 	char *text;
@@ -63,7 +63,7 @@ static struct spec *__attribute__((unused)) config(const char *members)
 	} while (0)
 
 /* A config of tests/data. */
-static struct spec *__attribute__((unused)) config_file(const char *name)
+__attribute__((unused)) static struct spec *config_file(const char *name)
 {
 	struct spec *spec = NULL;
 	char path[256];
