@@ -13,8 +13,9 @@
 #include "tests/unit/unit.h"
 
 #define BASE_PROCESS "\"args\":[\"true\"],\"cwd\":\"/\""
-#define BASE_NAMESPACES "{\"type\":\"network\"},{\"type\":\"uts\"},{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"mount\"}"
-#define BASE                                                                      \
+#define BASE_NAMESPACES \
+	"{\"type\":\"network\"},{\"type\":\"uts\"},{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"mount\"}"
+#define BASE                                                                                  \
 	"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},\"process\":{" BASE_PROCESS \
 	"},\"linux\":{\"namespaces\":[" BASE_NAMESPACES "]}"
 
@@ -44,22 +45,22 @@ __attribute__((unused)) static struct spec *config(const char *members)
 }
 
 /* The members make the config invalid, and the message says so with these words. */
-#define CHECK_REFUSED(members, words)                                                  \
-	do {                                                                           \
-		struct spec *refused_spec = config(members);                           \
-		if (refused_spec)                                                      \
-			UNIT_FAIL("accepted: %.200s", members);                        \
-		else                                                                   \
-			CHECK_CONTAINS(help_error.text, words);                        \
-		spec_free(refused_spec);                                               \
+#define CHECK_REFUSED(members, words)                           \
+	do {                                                    \
+		struct spec *refused_spec = config(members);    \
+		if (refused_spec)                               \
+			UNIT_FAIL("accepted: %.200s", members); \
+		else                                            \
+			CHECK_CONTAINS(help_error.text, words); \
+		spec_free(refused_spec);                        \
 	} while (0)
 
-#define CHECK_ACCEPTED(members)                                                               \
-	do {                                                                                  \
-		struct spec *accepted_spec = config(members);                                 \
-		if (!accepted_spec)                                                           \
-			UNIT_FAIL("refused: %.200s: %s", members, help_error.text);           \
-		spec_free(accepted_spec);                                                     \
+#define CHECK_ACCEPTED(members)                                                     \
+	do {                                                                        \
+		struct spec *accepted_spec = config(members);                       \
+		if (!accepted_spec)                                                 \
+			UNIT_FAIL("refused: %.200s: %s", members, help_error.text); \
+		spec_free(accepted_spec);                                           \
 	} while (0)
 
 /* A config of tests/data. */

@@ -35,10 +35,10 @@ static const char *settings(const char *members, enum cgroup2_side side, uint64_
 
 #define GUEST(members) settings(members, CGROUP2_GUEST, 0)
 #define HOST(members) settings(members, CGROUP2_HOST, 0)
-#define REFUSED(members, words)                              \
-	do {                                                 \
-		CHECK(!HOST(members));                       \
-		CHECK_CONTAINS(help_error.text, words);      \
+#define REFUSED(members, words)                         \
+	do {                                            \
+		CHECK(!HOST(members));                  \
+		CHECK_CONTAINS(help_error.text, words); \
 	} while (0)
 
 TEST(shares_become_weights_as_runc_has_them)
@@ -122,16 +122,18 @@ TEST(block_io_is_limited_on_the_host_only)
 
 TEST(huge_pages_that_the_guest_lacks_are_refused_unless_none_are_asked_for)
 {
-	CHECK_STR(GUEST("\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304},{\"pageSize\":\"1GB\",\"limit\":0}]"),
-		  "hugetlb.2MB.rsvd.max=4194304;hugetlb.2MB.max=4194304;");
+	CHECK_STR(
+		GUEST("\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304},{\"pageSize\":\"1GB\",\"limit\":0}]"),
+		"hugetlb.2MB.rsvd.max=4194304;hugetlb.2MB.max=4194304;");
 	CHECK(!GUEST("\"hugepageLimits\":[{\"pageSize\":\"1GB\",\"limit\":1073741824}]"));
 	CHECK_CONTAINS(help_error.text, "pages of 1GB are not possible");
 }
 
 TEST(unified_keys_go_to_the_side_that_has_them)
 {
-	static const char u[] = "\"unified\":{\"memory.high\":\"1\",\"memory.min\":\"2\",\"io.latency\":\"3\","
-				"\"cpu.weight\":\"4\",\"cpuset.cpus\":\"0\",\"memory.swap.max\":\"5\",\"pids.max\":\"6\"}";
+	static const char u[] =
+		"\"unified\":{\"memory.high\":\"1\",\"memory.min\":\"2\",\"io.latency\":\"3\","
+		"\"cpu.weight\":\"4\",\"cpuset.cpus\":\"0\",\"memory.swap.max\":\"5\",\"pids.max\":\"6\"}";
 
 	CHECK_STR(GUEST(u), "memory.high=1;memory.min=2;cpu.weight=4;pids.max=6;");
 	CHECK_STR(HOST(u), "memory.min=2;io.latency=3;cpu.weight=4;cpuset.cpus=0;memory.swap.max=5;");

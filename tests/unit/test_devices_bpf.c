@@ -190,7 +190,7 @@ TEST(too_many_rules_are_refused_and_the_most_fit)
 TEST(the_kernels_verifier_takes_the_program)
 {
 	const struct spec_device_rule rules[] = {
-		{ false, 'a', -1, -1, 7 }, { true, 'c', -1, -1, DEV_MKNOD }, { true, 'c', 1, 3, 7 },
+		{ false, 'a', -1, -1, 7 },	{ true, 'c', -1, -1, DEV_MKNOD }, { true, 'c', 1, 3, 7 },
 		{ true, 'a', -1, 9, DEV_READ }, { false, 'b', 8, -1, DEV_WRITE },
 	};
 	struct arena *a = arena_new();

@@ -15,12 +15,12 @@ static struct json *parse(struct arena *a, const char *text, size_t len)
 	return json_parse(a, "doc", text, len, &root, &err) < 0 ? NULL : root;
 }
 
-#define REFUSED(json, words)                                       \
-	do {                                                       \
-		struct arena *ra = arena_new();                    \
-		CHECK(!parse(ra, json, strlen(json)));             \
-		CHECK_CONTAINS(err.text, words);                   \
-		arena_free(ra);                                    \
+#define REFUSED(json, words)                           \
+	do {                                           \
+		struct arena *ra = arena_new();        \
+		CHECK(!parse(ra, json, strlen(json))); \
+		CHECK_CONTAINS(err.text, words);       \
+		arena_free(ra);                        \
 	} while (0)
 
 TEST(what_is_not_json_is_refused_with_its_place)
@@ -142,7 +142,8 @@ TEST(many_equal_and_different_names_take_no_quadratic_time)
 TEST(messages_name_the_place)
 {
 	struct arena *a = arena_new();
-	static const char text[] = "{\"process\":{\"args\":[\"a\",7]},\"annotations\":{\"a.b/c\":1},\"n\":[{\"v\":1.5}]}";
+	static const char text[] =
+		"{\"process\":{\"args\":[\"a\",7]},\"annotations\":{\"a.b/c\":1},\"n\":[{\"v\":1.5}]}";
 	struct json *root = parse(a, text, strlen(text)), *n = NULL;
 	struct strings s = { 0 };
 	struct spec_map m = { 0 };

@@ -109,7 +109,8 @@ TEST(the_environment_is_names_and_values)
 
 TEST(user_ids_are_checked)
 {
-	struct spec *s = config(PROCESS("\"user\":{\"uid\":1000,\"gid\":7,\"umask\":63,\"additionalGids\":[5,4294967295]}"));
+	struct spec *s =
+		config(PROCESS("\"user\":{\"uid\":1000,\"gid\":7,\"umask\":63,\"additionalGids\":[5,4294967295]}"));
 
 	REQUIRE(s);
 	CHECK_EQ(s->process->user.uid, 1000);
@@ -128,8 +129,8 @@ TEST(user_ids_are_checked)
 
 TEST(rlimits_are_known_unique_and_ordered)
 {
-	struct spec *s = config(PROCESS(
-		"\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1024,\"hard\":18446744073709551615}]"));
+	struct spec *s = config(
+		PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1024,\"hard\":18446744073709551615}]"));
 
 	REQUIRE(s);
 	CHECK_EQ(s->process->rlimits[0].resource, RLIMIT_NOFILE);
@@ -202,7 +203,8 @@ TEST(terminal_size_needs_a_terminal)
 	REQUIRE(s);
 	CHECK_EQ(s->process->rows, 0);
 	spec_free(s);
-	CHECK_REFUSED(PROCESS("\"terminal\":true,\"consoleSize\":{\"height\":70000,\"width\":1}"), "consoleSize.height");
+	CHECK_REFUSED(PROCESS("\"terminal\":true,\"consoleSize\":{\"height\":70000,\"width\":1}"),
+		      "consoleSize.height");
 }
 
 TEST(oom_score_is_set_only_when_present)
@@ -230,14 +232,16 @@ TEST(scheduler_values_fit_their_policy)
 	CHECK_EQ(s->process->scheduler.flags, 1);
 	spec_free(s);
 	CHECK_ACCEPTED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_BATCH\",\"nice\":-20}"));
-	CHECK_ACCEPTED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":1,\"deadline\":2,\"period\":2}"));
+	CHECK_ACCEPTED(
+		PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":1,\"deadline\":2,\"period\":2}"));
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_ISO\"}"), "not a scheduling policy");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{}"), "policy is missing");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"nice\":20}"), "nice");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"priority\":1}"), "priority 1 does not fit");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_RR\"}"), "priority 0 does not fit");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"runtime\":1}"), "SCHED_DEADLINE only");
-	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":3,\"deadline\":2}"), "needs 0 <");
+	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":3,\"deadline\":2}"),
+		      "needs 0 <");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"flags\":[\"X\"]}"), "not a scheduler flag");
 }
 
@@ -321,15 +325,16 @@ TEST(a_later_mount_option_undoes_an_earlier_one)
 TEST(every_option_of_the_specification_is_recognised)
 {
 	static const char *const options[] = {
-		"async",      "atime",	   "bind",	  "defaults",	"dev",		  "diratime",	 "dirsync",
-		"exec",	      "iversion",  "lazytime",	  "loud",	"noatime",	  "nodev",	 "nodiratime",
-		"noexec",     "noiversion", "nolazytime", "norelatime", "nostrictatime",  "nosuid",	 "private",
-		"rbind",      "relatime",  "ro",	  "rprivate",	"rshared",	  "rslave",	 "runbindable",
-		"rw",	      "shared",	   "silent",	  "slave",	"strictatime",	  "suid",	 "sync",
-		"unbindable", "mand",	   "nomand",	  "rro",	"rrw",		  "rnosuid",	 "rsuid",
-		"rnodev",     "rdev",	   "rnoexec",	  "rexec",	"rnodiratime",	  "rdiratime",	 "rrelatime",
-		"rnorelatime", "rnoatime", "ratime",	  "rstrictatime", "rnostrictatime", "nosymfollow", "symfollow",
-		"rnosymfollow", "rsymfollow",
+		"async",	 "atime",	"bind",		"defaults",    "dev",	       "diratime",
+		"dirsync",	 "exec",	"iversion",	"lazytime",    "loud",	       "noatime",
+		"nodev",	 "nodiratime",	"noexec",	"noiversion",  "nolazytime",   "norelatime",
+		"nostrictatime", "nosuid",	"private",	"rbind",       "relatime",     "ro",
+		"rprivate",	 "rshared",	"rslave",	"runbindable", "rw",	       "shared",
+		"silent",	 "slave",	"strictatime",	"suid",	       "sync",	       "unbindable",
+		"mand",		 "nomand",	"rro",		"rrw",	       "rnosuid",      "rsuid",
+		"rnodev",	 "rdev",	"rnoexec",	"rexec",       "rnodiratime",  "rdiratime",
+		"rrelatime",	 "rnorelatime", "rnoatime",	"ratime",      "rstrictatime", "rnostrictatime",
+		"nosymfollow",	 "symfollow",	"rnosymfollow", "rsymfollow",
 	};
 	char text[256];
 
@@ -424,9 +429,10 @@ TEST(namespaces_are_known_unique_and_absolute)
 
 TEST(user_namespaces_and_mappings_go_together)
 {
-	CHECK_ACCEPTED(USER_NS("\"uidMappings\":[" MAP("0", "100000", "65536") "],\"gidMappings\":["
-			       MAP("0", "100000", "65536") "]"));
-	CHECK_REFUSED(USER_NS("\"uidMappings\":[" MAP("0", "100000", "65536") "]"), "needs uidMappings and gidMappings");
+	CHECK_ACCEPTED(USER_NS(
+		"\"uidMappings\":[" MAP("0", "100000", "65536") "],\"gidMappings\":[" MAP("0", "100000", "65536") "]"));
+	CHECK_REFUSED(USER_NS("\"uidMappings\":[" MAP("0", "100000", "65536") "]"),
+		      "needs uidMappings and gidMappings");
 	CHECK_REFUSED(LINUX("\"uidMappings\":[" MAP("0", "1", "1") "]"), "need a user namespace");
 	CHECK_REFUSED(USER_NS("\"uidMappings\":[" MAP("0", "1", "0") "]"), "uidMappings[0]: the range is empty");
 	CHECK_REFUSED(USER_NS("\"uidMappings\":[" MAP("1", "0", "4294967295") "]"), "beyond the ids that exist");
@@ -462,7 +468,8 @@ TEST(devices_are_checked)
 	CHECK_EQ(s->lin.devices[1].mode, 0666);
 	spec_free(s);
 	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"x\",\"path\":\"/d\"}]"), "type \"x\" is not one of");
-	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":1}]"), "major and minor are needed");
+	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":1}]"),
+		      "major and minor are needed");
 	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"d\",\"major\":1,\"minor\":1}]"), "absolute");
 	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":4096,\"minor\":1}]"), "major");
 }
@@ -556,13 +563,15 @@ TEST(resource_values_are_checked)
 	CHECK_REFUSED(RESOURCES("\"blockIO\":{\"weight\":5}"), "5 is not a weight from 10 to 1000");
 	CHECK_REFUSED(RESOURCES("\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0}]}"),
 		      "weightDevice[0]: has neither weight nor leafWeight");
-	CHECK_REFUSED(RESOURCES("\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0}]}"), "rate is missing");
+	CHECK_REFUSED(RESOURCES("\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0}]}"),
+		      "rate is missing");
 	CHECK_REFUSED(RESOURCES("\"hugepageLimits\":[{\"pageSize\":\"2M\",\"limit\":1}]"), "not of the form 2MB");
 	CHECK_REFUSED(RESOURCES("\"rdma\":{\"mlx\":{}}"), "neither hcaHandles nor hcaObjects");
 	CHECK_REFUSED(RESOURCES("\"unified\":{\"../x.y\":\"1\"}"), "not the name of a cgroup file");
 	CHECK_REFUSED(RESOURCES("\"unified\":{\"memory\":\"1\"}"), "not the name of a cgroup file");
 	CHECK_REFUSED(RESOURCES("\"unified\":{\"memory.max\":1}"), "expected a string, found a number");
-	CHECK_REFUSED(RESOURCES("\"network\":{\"priorities\":[{\"name\":\"\",\"priority\":1}]}"), "not an interface name");
+	CHECK_REFUSED(RESOURCES("\"network\":{\"priorities\":[{\"name\":\"\",\"priority\":1}]}"),
+		      "not an interface name");
 	CHECK_REFUSED(RESOURCES("\"devices\":[{\"allow\":true,\"type\":\"d\"}]"), "type \"d\" is not one of a, b, c");
 	CHECK_REFUSED(RESOURCES("\"devices\":[{\"allow\":true,\"access\":\"rx\"}]"), "is not made of r, w and m");
 	CHECK_REFUSED(RESOURCES("\"pids\":{\"limit\":1.5}"), "pids.limit");
@@ -580,7 +589,8 @@ TEST(what_cgroup_v2_has_not_is_a_warning)
 
 TEST(device_rules_have_defaults)
 {
-	struct spec *s = config(RESOURCES("\"devices\":[{\"allow\":false},{\"allow\":true,\"type\":\"c\",\"major\":5}]"));
+	struct spec *s =
+		config(RESOURCES("\"devices\":[{\"allow\":false},{\"allow\":true,\"type\":\"c\",\"major\":5}]"));
 
 	REQUIRE(s);
 	CHECK(s->lin.resources.devices_set);
@@ -612,7 +622,8 @@ TEST(seccomp_values_are_checked)
 	CHECK_REFUSED(SECCOMP("\"listenerMetadata\":\"x\""), "listenerMetadata without listenerPath");
 	CHECK_REFUSED(RULE("\"names\":[],\"action\":\"SCMP_ACT_KILL\""), "syscalls[0]: names is empty");
 	CHECK_REFUSED(RULE("\"names\":[\"a\"]"), "action is missing");
-	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_KILL\",\"errnoRet\":1"), "errnoRet does not go with");
+	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_KILL\",\"errnoRet\":1"),
+		      "errnoRet does not go with");
 	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":5000"), "more than 4095");
 	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_KILL\",\"args\":[{\"index\":6,\"value\":1,"
 			   "\"op\":\"SCMP_CMP_EQ\"}]"),
@@ -624,7 +635,8 @@ TEST(seccomp_values_are_checked)
 
 TEST(foreign_architectures_are_left_out_and_the_native_one_is_there)
 {
-	struct spec *s = config(SECCOMP("\"architectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_AARCH64\",\"SCMP_ARCH_X86\"]"));
+	struct spec *s =
+		config(SECCOMP("\"architectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_AARCH64\",\"SCMP_ARCH_X86\"]"));
 
 	REQUIRE(s);
 	CHECK_EQ(s->lin.seccomp->narchs, 2);
@@ -637,16 +649,19 @@ TEST(foreign_architectures_are_left_out_and_the_native_one_is_there)
 
 TEST(hooks_are_checked)
 {
-	struct spec *s = config("\"hooks\":{\"poststop\":[{\"path\":\"/bin/h\",\"args\":[\"h\",\"x\"],\"env\":[\"A=1\"],"
-				"\"timeout\":5}]}");
+	struct spec *s =
+		config("\"hooks\":{\"poststop\":[{\"path\":\"/bin/h\",\"args\":[\"h\",\"x\"],\"env\":[\"A=1\"],"
+		       "\"timeout\":5}]}");
 
 	REQUIRE(s);
 	CHECK_EQ(s->hooks[HOOK_POSTSTOP].n, 1);
 	CHECK_EQ(s->hooks[HOOK_POSTSTOP].v[0].timeout, 5);
 	CHECK_STR(s->hooks[HOOK_POSTSTOP].v[0].args.v[1], "x");
 	spec_free(s);
-	CHECK_REFUSED("\"hooks\":{\"prestart\":[{\"path\":\"h\"}]}", "hooks.prestart[0]: \"h\" is not an absolute path");
-	CHECK_REFUSED("\"hooks\":{\"prestart\":[{\"path\":\"/h\",\"timeout\":0}]}", "timeout: 0 is not an integer from 1");
+	CHECK_REFUSED("\"hooks\":{\"prestart\":[{\"path\":\"h\"}]}",
+		      "hooks.prestart[0]: \"h\" is not an absolute path");
+	CHECK_REFUSED("\"hooks\":{\"prestart\":[{\"path\":\"/h\",\"timeout\":0}]}",
+		      "timeout: 0 is not an integer from 1");
 	CHECK_REFUSED("\"hooks\":{\"prestart\":[{}]}", "path is missing");
 	CHECK_REFUSED("\"hooks\":{\"prestart\":{}}", "hooks.prestart: expected an array");
 }
@@ -660,8 +675,9 @@ TEST(annotations_are_strings_with_names)
 
 TEST(husks_own_annotations_are_checked)
 {
-	struct spec *s = config("\"annotations\":{\"run.husk.memory\":\"256\",\"run.husk.vcpus\":\"4\",\"run.husk.ksm\":"
-				"\"true\",\"run.husk.network\":\"none\",\"run.husk.typo\":\"1\"}");
+	struct spec *s =
+		config("\"annotations\":{\"run.husk.memory\":\"256\",\"run.husk.vcpus\":\"4\",\"run.husk.ksm\":"
+		       "\"true\",\"run.husk.network\":\"none\",\"run.husk.typo\":\"1\"}");
 
 	REQUIRE(s);
 	CHECK_EQ(s->husk.memory.v, 256);
@@ -735,7 +751,8 @@ TEST(pods_of_cri_are_recognised)
 	REQUIRE(s);
 	CHECK_EQ(s->pod.role, POD_CONTAINER);
 	spec_free(s);
-	s = config("\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"container\",\"io.kubernetes.cri-o.SandboxID\":\"p\"}");
+	s = config(
+		"\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"container\",\"io.kubernetes.cri-o.SandboxID\":\"p\"}");
 	REQUIRE(s);
 	CHECK_EQ(s->pod.role, POD_CONTAINER);
 	CHECK_STR(s->pod.sandbox_id, "p");
@@ -826,18 +843,46 @@ TEST(every_truncation_of_a_config_is_refused)
 
 TEST(any_value_of_a_wrong_type_is_refused_or_ignored_but_never_a_crash)
 {
-	static const char *const values[] = { "null", "true", "7", "-1", "\"x\"", "[]", "{}", "[7]", "[{}]", "{\"a\":7}" };
+	static const char *const values[] = {
+		"null", "true", "7", "-1", "\"x\"", "[]", "{}", "[7]", "[{}]", "{\"a\":7}"
+	};
 	static const char *const places[] = {
-		"\"ociVersion\":%s", "\"root\":%s", "\"process\":%s", "\"mounts\":%s", "\"hooks\":%s", "\"linux\":%s",
-		"\"vm\":%s", "\"annotations\":%s", "\"hostname\":%s", LINUX("\"resources\":%s"), LINUX("\"seccomp\":%s"),
-		LINUX("\"devices\":%s"), LINUX("\"sysctl\":%s"), LINUX("\"uidMappings\":%s"), LINUX("\"timeOffsets\":%s"),
-		LINUX("\"netDevices\":%s"), LINUX("\"intelRdt\":%s"), LINUX("\"memoryPolicy\":%s"),
-		LINUX("\"personality\":%s"), LINUX("\"maskedPaths\":%s"), LINUX("\"cgroupsPath\":%s"),
-		PROCESS("\"user\":%s"), PROCESS("\"rlimits\":%s"), PROCESS("\"capabilities\":%s"), PROCESS("\"env\":%s"),
-		PROCESS("\"scheduler\":%s"), PROCESS("\"consoleSize\":%s"), RESOURCES("\"memory\":%s"),
-		RESOURCES("\"cpu\":%s"), RESOURCES("\"blockIO\":%s"), RESOURCES("\"devices\":%s"),
-		RESOURCES("\"unified\":%s"), RESOURCES("\"rdma\":%s"), RESOURCES("\"hugepageLimits\":%s"),
-		RESOURCES("\"network\":%s"), RESOURCES("\"pids\":%s"),
+		"\"ociVersion\":%s",
+		"\"root\":%s",
+		"\"process\":%s",
+		"\"mounts\":%s",
+		"\"hooks\":%s",
+		"\"linux\":%s",
+		"\"vm\":%s",
+		"\"annotations\":%s",
+		"\"hostname\":%s",
+		LINUX("\"resources\":%s"),
+		LINUX("\"seccomp\":%s"),
+		LINUX("\"devices\":%s"),
+		LINUX("\"sysctl\":%s"),
+		LINUX("\"uidMappings\":%s"),
+		LINUX("\"timeOffsets\":%s"),
+		LINUX("\"netDevices\":%s"),
+		LINUX("\"intelRdt\":%s"),
+		LINUX("\"memoryPolicy\":%s"),
+		LINUX("\"personality\":%s"),
+		LINUX("\"maskedPaths\":%s"),
+		LINUX("\"cgroupsPath\":%s"),
+		PROCESS("\"user\":%s"),
+		PROCESS("\"rlimits\":%s"),
+		PROCESS("\"capabilities\":%s"),
+		PROCESS("\"env\":%s"),
+		PROCESS("\"scheduler\":%s"),
+		PROCESS("\"consoleSize\":%s"),
+		RESOURCES("\"memory\":%s"),
+		RESOURCES("\"cpu\":%s"),
+		RESOURCES("\"blockIO\":%s"),
+		RESOURCES("\"devices\":%s"),
+		RESOURCES("\"unified\":%s"),
+		RESOURCES("\"rdma\":%s"),
+		RESOURCES("\"hugepageLimits\":%s"),
+		RESOURCES("\"network\":%s"),
+		RESOURCES("\"pids\":%s"),
 	};
 	char text[1024];
 
