@@ -36,10 +36,11 @@ struct entry {
 struct loop {
 	int epoll;
 	struct loop_watch wake;
-	pthread_t thread;
-	bool running, stop;
+	bool stop;
 
 	pthread_mutex_t lock; /* everything below */
+	pthread_t thread;     /* the loop's, once it is */
+	bool running;
 	pthread_cond_t idle;  /* `current` changed */
 	struct entry table[WATCHES_MAX]; /* entry 0 is not used: a watch with slot 0 is not added */
 	uint32_t used, free;		 /* entries ever used; first of the free list, 0: none */
@@ -48,6 +49,7 @@ struct loop {
 	unsigned int call_head, call_count;
 };
 
+/* Under the lock. */
 static bool in_loop_thread(const struct loop *l)
 {
 	return l->running && pthread_equal(pthread_self(), l->thread);
@@ -240,8 +242,10 @@ static void dispatch(struct loop *l, uint64_t key, uint32_t events)
 
 int loop_run(struct loop *l)
 {
+	pthread_mutex_lock(&l->lock);
 	l->thread = pthread_self();
-	__atomic_store_n(&l->running, true, __ATOMIC_RELEASE);
+	l->running = true;
+	pthread_mutex_unlock(&l->lock);
 	while (!__atomic_load_n(&l->stop, __ATOMIC_ACQUIRE)) {
 		struct epoll_event got[BATCH];
 		int n = epoll_wait(l->epoll, got, BATCH, -1);
