@@ -98,7 +98,7 @@ int cmd_events(const struct globals *g, int argc, char **argv, struct error *err
 	if (first < 0 || verb_words(argc, argv, first, 1, 1, usage, err) < 0)
 		return -1;
 	if (!duration_parse(interval, &ms) || !ms)
-		return error_set(err, 0, "husk events: --interval %s: expected a duration such as 5s or 500ms", interval);
+		return error_set(err, 0, "--interval %s: expected a duration such as 5s or 500ms", interval);
 	rc = container_open(&c, g->root, argv[first], false, err);
 	if (!rc && container_status(&c) == STATUS_STOPPED)
 		rc = error_set(err, 0, "container with id %s is not running", c.id);

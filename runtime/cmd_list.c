@@ -73,7 +73,7 @@ int cmd_list(const struct globals *g, int argc, char **argv, struct error *err)
 	if (first < 0 || verb_words(argc, argv, first, 0, 0, usage, err) < 0)
 		return -1;
 	if (strcmp(format, "table") && strcmp(format, "json"))
-		return error_set(err, 0, "husk list: --format %s: table or json", format);
+		return error_set(err, 0, "--format %s: table or json", format);
 	if (container_list(g->root, &ids, &n, err) < 0)
 		return -1;
 	c = xcalloc(n, sizeof(struct container *));

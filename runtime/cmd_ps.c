@@ -110,7 +110,7 @@ int cmd_ps(const struct globals *g, int argc, char **argv, struct error *err)
 	if (first < 0 || verb_words(argc, argv, first, 1, 1, usage, err) < 0)
 		return -1;
 	if (strcmp(format, "table") && strcmp(format, "json"))
-		return error_set(err, 0, "husk ps: --format %s: table or json", format);
+		return error_set(err, 0, "--format %s: table or json", format);
 	rc = container_open(&c, g->root, argv[first], false, err);
 	if (!rc && container_status(&c) == STATUS_STOPPED)
 		rc = error_set(err, 0, "container not running");

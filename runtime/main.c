@@ -70,10 +70,10 @@ int verb_words(int argc, char **argv, int first, int min, int max, const char *u
 	int n = argc - first;
 
 	if (n < min)
-		return error_set(err, 0, "husk %s: %s missing; usage: husk %s %s", argv[0],
+		return error_set(err, 0, "%s missing; usage: husk %s %s",
 				 n ? "an argument is" : "the container's id is", argv[0], usage_words);
 	if (max >= 0 && n > max)
-		return error_set(err, 0, "husk %s: too many arguments at \"%s\"; usage: husk %s %s", argv[0],
+		return error_set(err, 0, "too many arguments at \"%s\"; usage: husk %s %s",
 				 argv[first + max], argv[0], usage_words);
 	return 0;
 }

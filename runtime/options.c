@@ -58,14 +58,14 @@ static int option_bool(const char *text, bool *out)
 	return -1;
 }
 
-static int option_store(const char *what, const struct option *o, const char *value, struct error *err)
+static int option_store(const struct option *o, const char *value, struct error *err)
 {
 	switch (o->kind) {
 	case OPT_FLAG: {
 		bool on = true;
 
 		if (value && option_bool(value, &on) < 0)
-			return error_set(err, 0, "%s: --%s=%s: expected true or false", what, o->name, value);
+			return error_set(err, 0, "--%s=%s: expected true or false", o->name, value);
 		if (o->out)
 			*(bool *)o->out = on;
 		break;
@@ -115,17 +115,17 @@ int options_parse(const char *what, const struct option *table, int argc, char *
 			const struct option *guess = option_guess(table, name, len);
 
 			if (guess)
-				return error_set(err, 0, "%s: unknown flag %s; did you mean --%s? (see %s --help)", what,
-						 argv[i], guess->name, what);
-			return error_set(err, 0, "%s: unknown flag %s (see %s --help)", what, argv[i], what);
+				return error_set(err, 0, "unknown flag %s; did you mean --%s? (see %s --help)", argv[i],
+						 guess->name, what);
+			return error_set(err, 0, "unknown flag %s (see %s --help)", argv[i], what);
 		}
 		if (!value && (o->kind == OPT_STRING || o->kind == OPT_LIST)) {
 			if (++i >= argc)
-				return error_set(err, 0, "%s: flag needs a value: --%s %s", what, o->name,
-						 o->arg ? o->arg : "VALUE");
+				return error_set(err, 0, "flag needs a value: --%s %s (see %s --help)", o->name,
+						 o->arg ? o->arg : "VALUE", what);
 			value = argv[i];
 		}
-		if (option_store(what, o, value, err) < 0)
+		if (option_store(o, value, err) < 0)
 			return -1;
 	}
 	return i;

@@ -34,7 +34,7 @@ struct option {
 
 /**
  * options_parse() - fill the table's variables from argv[1...]
- * @what: "husk" or "husk VERB", for messages
+ * @what: "husk" or "husk VERB": whose --help messages point to
  *
  * Strings point into argv. Return: index of the first positional word (may be argc), or -1 with *err.
  */

@@ -234,22 +234,6 @@ static void in_event(void *arg, uint32_t events)
 	in_update(in);
 }
 
-/* Files as stdin: epoll does not take them, so they are read between waits. */
-static bool pump_idle(void *arg)
-{
-	struct pump *p = arg;
-	struct pump_in *in = &p->in;
-
-	if (p->ended || !in_readable(in) || (in->io.fd >= 0 && in->io.kind != STDIO_PLAIN))
-		return false;
-	if (in->io.fd < 0)
-		in_finish(in);
-	else
-		in_read(in);
-	pump_kick(p);
-	return in_readable(in);
-}
-
 /* ---- frames ---- */
 
 static void pump_on_exit(struct pump *p, const struct frame *f)
@@ -328,26 +312,58 @@ static int pump_frame(struct pump *p, const struct frame *f)
 	}
 }
 
-static void pump_session_event(void *arg, uint32_t events)
+/* Take every whole frame that is in the session's buffer. false: the session is broken. */
+static bool pump_take_frames(struct pump *p)
 {
-	struct pump *p = arg;
 	struct frame f;
-	int rc, n;
+	int rc;
 
-	(void)events;
-	n = session_fill(p->s);
 	while ((rc = session_next(p->s, &f)) > 0) {
 		rc = pump_frame(p, &f);
 		if (rc < 0)
 			break;
 	}
-	if (rc < 0 || (n <= 0 && n != -EAGAIN)) {
-		pump_broken(p);
-		return;
-	}
+	if (rc < 0)
+		return false;
 	pump_kick(p);
 	in_update(&p->in);
 	pump_check_end(p);
+	return true;
+}
+
+static void pump_session_event(void *arg, uint32_t events)
+{
+	struct pump *p = arg;
+	int n = session_fill(p->s);
+
+	(void)events;
+	if (!pump_take_frames(p) || (n <= 0 && n != -EAGAIN))
+		pump_broken(p);
+}
+
+/* Between waits: frames that came together with an answer read before the loop, and files as stdin. */
+static bool pump_idle(void *arg)
+{
+	struct pump *p = arg;
+	struct pump_in *in = &p->in;
+
+	if (p->ended)
+		return false;
+	if (!p->primed) {
+		p->primed = true;
+		if (!pump_take_frames(p)) {
+			pump_broken(p);
+			return false;
+		}
+	}
+	if (!in_readable(in) || (in->io.fd >= 0 && in->io.kind != STDIO_PLAIN))
+		return false;
+	if (in->io.fd < 0)
+		in_finish(in);
+	else
+		in_read(in);
+	pump_kick(p);
+	return in_readable(in);
 }
 
 /* ---- life ---- */
@@ -395,10 +411,12 @@ void pump_free(struct pump *p)
 	for (int i = 0; i < 2; i++) {
 		out_close(&p->out[i]);
 		free(p->out[i].ring);
+		p->out[i].ring = NULL;
 	}
 	if (p->tick_w.fd >= 0) {
 		watch_set(p->loop, &p->tick_w, 0);
 		close(p->tick_w.fd);
+		p->tick_w.fd = -1;
 	}
 }
 
