@@ -18,9 +18,9 @@
 #define PLAN_MAGIC 0x4e4c5048u /* "HPLN" */
 #define PLAN_VERSION 1u
 #define PLAN_OPS_MAX 16384u
-#define PLAN_SHARES "/run/husk/fs" /* guest path: the virtio-fs root; a share NAME is PLAN_SHARES/NAME */
+#define PLAN_SHARES "/run/husk/fs"   /* guest path: the virtio-fs root; a share NAME is PLAN_SHARES/NAME */
 #define PLAN_TMPFS "/run/husk/tmpfs" /* guest path: the VM's shared tmpfs, see OP_VM_TMPFS */
-#define PLAN_FS_TAG "husk"	   /* virtio-fs tag */
+#define PLAN_FS_TAG "husk"	     /* virtio-fs tag */
 
 enum plan_kind { PLAN_CONTAINER = 1, PLAN_PROCESS = 2, PLAN_UPDATE = 3 };
 
@@ -52,35 +52,35 @@ enum plan_opcode {
 			    * namespace, made on first use and kept as long as the VM: what containers of a pod share */
 
 	/* CONTAINER: done by the child, in the new namespaces, before the root is changed */
-	OP_ROOT = 32,	/* struct plan_root, string: guest path of the root's source. Bind it, make it the current root */
-	OP_MOUNT,	/* struct plan_mount, strings: source (guest path for binds, else name), target, fstype, data */
-	OP_MKNOD,	/* struct plan_mknod, string: path */
-	OP_SYMLINK,	/* strings: link text, path. An existing path is left alone */
-	OP_PIVOT,	/* pivot_root into the root, detach the old one. struct plan_pivot */
-	OP_REMOUNT_ROOT,/* root read-only; after PIVOT */
-	OP_MASK,	/* string: path. /dev/null over a file, an empty read-only tmpfs over a directory; missing: skip */
-	OP_READONLY,	/* string: path. Recursive read-only bind; missing: skip */
-	OP_HOSTNAME,	/* string */
-	OP_DOMAINNAME,	/* string */
-	OP_SYSCTL,	/* strings: name with dots or slashes, value */
-	OP_MKDIR,	/* struct plan_mkdir, string: path. As mkdir -p */
+	OP_ROOT = 32, /* struct plan_root, string: guest path of the root's source. Bind it, make it the current root */
+	OP_MOUNT,     /* struct plan_mount, strings: source (guest path for binds, else name), target, fstype, data */
+	OP_MKNOD,     /* struct plan_mknod, string: path */
+	OP_SYMLINK,   /* strings: link text, path. An existing path is left alone */
+	OP_PIVOT,     /* pivot_root into the root, detach the old one. struct plan_pivot */
+	OP_REMOUNT_ROOT, /* root read-only; after PIVOT */
+	OP_MASK,     /* string: path. /dev/null over a file, an empty read-only tmpfs over a directory; missing: skip */
+	OP_READONLY, /* string: path. Recursive read-only bind; missing: skip */
+	OP_HOSTNAME, /* string */
+	OP_DOMAINNAME, /* string */
+	OP_SYSCTL,     /* strings: name with dots or slashes, value */
+	OP_MKDIR,      /* struct plan_mkdir, string: path. As mkdir -p */
 
 	/* CONTAINER and PROCESS: the process, done by the child just before exec */
-	OP_TTY = 64,	/* struct plan_tty: give it a pty; CONTAINER: also bind it to /dev/console */
-	OP_CWD,		/* string; made when missing (0755 root) */
-	OP_USER,	/* struct plan_user, then ngids u32 */
-	OP_RLIMIT,	/* struct plan_rlimit */
-	OP_CAPS,	/* struct plan_caps */
-	OP_NO_NEW_PRIVS,/* empty */
-	OP_SECCOMP,	/* struct plan_seccomp, then struct sock_filter[] */
-	OP_OOM_SCORE,	/* struct plan_int: oom_score_adj */
-	OP_SCHED,	/* struct plan_sched */
-	OP_IOPRIO,	/* struct plan_int: value for ioprio_set */
-	OP_PERSONALITY, /* struct plan_int */
-	OP_ARGS,	/* list */
-	OP_ENV,		/* list */
-	OP_HOOK,	/* struct plan_int (timeout s, 0: none), string: path, list args, list env, string: state JSON for stdin */
-	OP_CPU_AFFINITY,/* list of CPU ranges as text, one string: initial affinity of an exec */
+	OP_TTY = 64,	 /* struct plan_tty: give it a pty; CONTAINER: also bind it to /dev/console */
+	OP_CWD,		 /* string; made when missing (0755 root) */
+	OP_USER,	 /* struct plan_user, then ngids u32 */
+	OP_RLIMIT,	 /* struct plan_rlimit */
+	OP_CAPS,	 /* struct plan_caps */
+	OP_NO_NEW_PRIVS, /* empty */
+	OP_SECCOMP,	 /* struct plan_seccomp, then struct sock_filter[] */
+	OP_OOM_SCORE,	 /* struct plan_int: oom_score_adj */
+	OP_SCHED,	 /* struct plan_sched */
+	OP_IOPRIO,	 /* struct plan_int: value for ioprio_set */
+	OP_PERSONALITY,	 /* struct plan_int */
+	OP_ARGS,	 /* list */
+	OP_ENV,		 /* list */
+	OP_HOOK, /* struct plan_int (timeout s, 0: none), string: path, list args, list env, string: state JSON for stdin */
+	OP_CPU_AFFINITY, /* list of CPU ranges as text, one string: initial affinity of an exec */
 };
 
 struct plan_ns {
@@ -102,22 +102,22 @@ struct plan_root {
 	uint64_t propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE, with or without MS_REC */
 };
 
-#define PLAN_MOUNT_BIND 1u	/* source is a guest path; a missing target is made as a file or directory to match */
-#define PLAN_MOUNT_COPYUP 2u	/* tmpfs: start with a copy of what the target holds */
-#define PLAN_MOUNT_CGROUP 4u	/* fstype is what the guest has: cgroup2 */
-#define PLAN_MOUNT_OPTIONAL 8u	/* a failure is no error */
+#define PLAN_MOUNT_BIND 1u     /* source is a guest path; a missing target is made as a file or directory to match */
+#define PLAN_MOUNT_COPYUP 2u   /* tmpfs: start with a copy of what the target holds */
+#define PLAN_MOUNT_CGROUP 4u   /* fstype is what the guest has: cgroup2 */
+#define PLAN_MOUNT_OPTIONAL 8u /* a failure is no error */
 
 struct plan_mount {
-	uint64_t flags;		/* MS_* for mount(2); with BIND, MS_REC for rbind */
-	uint64_t attr_set;	/* MOUNT_ATTR_* set recursively (rro, rnosuid...) */
+	uint64_t flags;	   /* MS_* for mount(2); with BIND, MS_REC for rbind */
+	uint64_t attr_set; /* MOUNT_ATTR_* set recursively (rro, rnosuid...) */
 	uint64_t attr_clr;
-	uint64_t propagation;	/* MS_* or 0 */
-	uint32_t opts;		/* PLAN_MOUNT_* */
+	uint64_t propagation; /* MS_* or 0 */
+	uint32_t opts;	      /* PLAN_MOUNT_* */
 	uint32_t zero;
 };
 
 struct plan_mknod {
-	uint32_t mode;	/* type and permission bits */
+	uint32_t mode; /* type and permission bits */
 	uint32_t uid, gid;
 	uint32_t major, minor;
 	uint32_t zero;
@@ -139,8 +139,8 @@ struct plan_tty {
 
 struct plan_user {
 	uint32_t uid, gid;
-	uint32_t umask;		/* 0xffffffff: leave 0022 */
-	uint32_t ngids;		/* <= 65536 */
+	uint32_t umask; /* 0xffffffff: leave 0022 */
+	uint32_t ngids; /* <= 65536 */
 };
 
 struct plan_rlimit {

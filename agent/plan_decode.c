@@ -23,8 +23,14 @@ struct shape {
 	const char *name;
 };
 
-#define ENV_OP(o, body, parts, tail) { OP_##o, body, IN_CONTAINER, tail, parts, #o }
-#define BOTH_OP(o, body, parts, tail) { OP_##o, body, IN_CONTAINER | IN_PROCESS, tail, parts, #o }
+#define ENV_OP(o, body, parts, tail)                        \
+	{                                                   \
+		OP_##o, body, IN_CONTAINER, tail, parts, #o \
+	}
+#define BOTH_OP(o, body, parts, tail)                                    \
+	{                                                                \
+		OP_##o, body, IN_CONTAINER | IN_PROCESS, tail, parts, #o \
+	}
 
 static const struct shape shapes[] = {
 	{ OP_CONTAINER, 0, IN_CONTAINER | IN_PROCESS | IN_UPDATE, TAIL_NONE, "s", "CONTAINER" },
@@ -226,7 +232,8 @@ static int open_header(struct plan *p, const void *data, size_t len, enum plan_k
 		return fault_set(f, STAGE_PROTOCOL, EINVAL, "plan: %zu bytes", len);
 	memcpy(&h, data, sizeof(h));
 	if (h.magic != PLAN_MAGIC || h.version != PLAN_VERSION)
-		return fault_set(f, STAGE_PROTOCOL, EPROTO, "plan: version %u, this agent knows %u", h.version, PLAN_VERSION);
+		return fault_set(f, STAGE_PROTOCOL, EPROTO, "plan: version %u, this agent knows %u", h.version,
+				 PLAN_VERSION);
 	if (h.kind != kind || h.total != len || !h.nops || h.nops > PLAN_OPS_MAX)
 		return fault_set(f, STAGE_PROTOCOL, EINVAL, "plan: bad header");
 	p->data = data;
@@ -256,7 +263,8 @@ int plan_open(struct plan *p, const void *data, size_t len, enum plan_kind kind,
 		if (!why && i == 0 && !plan_cid_valid(item.str[0], strlen(item.str[0])))
 			why = "invalid container id";
 		if (why)
-			return fault_set(f, STAGE_PROTOCOL, EINVAL, "plan: operation %u (%s): %s", i, s ? s->name : "?", why);
+			return fault_set(f, STAGE_PROTOCOL, EINVAL, "plan: operation %u (%s): %s", i, s ? s->name : "?",
+					 why);
 		if (i == 0)
 			p->cid = item.str[0];
 	}

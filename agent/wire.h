@@ -21,14 +21,15 @@
 #include <stdint.h>
 
 #define WIRE_VERSION 1u
-#define WIRE_PORT 1024u	      /* vsock port on which the agent listens */
-#define WIRE_READY_PORT 1023u /* the agent connects to CID 2, this port, once it listens; the VMM refuses and notes "ready" */
+#define WIRE_PORT 1024u /* vsock port on which the agent listens */
+#define WIRE_READY_PORT \
+	1023u /* the agent connects to CID 2, this port, once it listens; the VMM refuses and notes "ready" */
 #define WIRE_PAYLOAD_MAX 65536u
-#define WIRE_CREDIT 262144u	      /* initial credit of each data channel, bytes */
-#define WIRE_PLAN_MAX (8u << 20)      /* accumulated PLAN bytes of one session */
-#define WIRE_TEXT_MAX 4096u	      /* error text, bytes, no NUL */
-#define WIRE_CID_MAX 1024u	      /* container id, bytes, no NUL */
-#define WIRE_POWEROFF_PORT 0x604u     /* x86 I/O port: a byte written there ends the VM without a failure */
+#define WIRE_CREDIT 262144u	  /* initial credit of each data channel, bytes */
+#define WIRE_PLAN_MAX (8u << 20)  /* accumulated PLAN bytes of one session */
+#define WIRE_TEXT_MAX 4096u	  /* error text, bytes, no NUL */
+#define WIRE_CID_MAX 1024u	  /* container id, bytes, no NUL */
+#define WIRE_POWEROFF_PORT 0x604u /* x86 I/O port: a byte written there ends the VM without a failure */
 
 /*
  * Words of the kernel command line that the agent knows:
@@ -55,7 +56,8 @@ enum wire_chan {
 
 enum wire_type {
 	/* both directions */
-	WIRE_HELLO = 1, /* struct wire_hello; first frame each way */
+	WIRE_HELLO = 1, /* struct wire_hello; first frame each way. The host's does not wait for the agent's, which may
+			 * come together with the first answer */
 	WIRE_DATA,	/* bytes of chan, within credit */
 	WIRE_EOF,	/* no more DATA on chan (stdin: half-close; stdout/stderr: the last writer is gone).
 			 * Agent on STDIN: the process has closed its stdin, further DATA is dropped */
@@ -67,24 +69,24 @@ enum wire_type {
 	WIRE_CREATE,	/* no payload. -> OK { u32 guest pid } or ERROR. Environment built, process waits for START */
 	WIRE_START,	/* cid (no NUL); from any session. -> OK or ERROR. The process has been exec'ed when OK */
 	WIRE_EXEC,	/* no payload. -> OK { u32 guest pid } or ERROR. The process has been exec'ed when OK */
-	WIRE_SIGNAL,	/* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
-	WIRE_RESIZE,	/* struct wire_winsize: tty of this session's process. No answer */
-	WIRE_PS,	/* cid. -> OK { struct wire_ps[] each followed by its command line }. Command lines are cut until
+	WIRE_SIGNAL, /* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
+	WIRE_RESIZE,  /* struct wire_winsize: tty of this session's process. No answer */
+	WIRE_PS,      /* cid. -> OK { struct wire_ps[] each followed by its command line }. Command lines are cut until
 			 * all records fit; when even that does not do (> 2000 processes), whole records come before in
 			 * DATA frames on STDOUT. Such DATA, and that of STATS, needs no credit */
-	WIRE_PAUSE,	/* cid. Freezes the container's cgroup and writes back its dirty files. -> OK/ERROR */
-	WIRE_RESUME,	/* cid. -> OK/ERROR */
-	WIRE_UPDATE,	/* no payload; the PLAN is of kind UPDATE. -> OK/ERROR */
-	WIRE_STATS,	/* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK.
+	WIRE_PAUSE,   /* cid. Freezes the container's cgroup and writes back its dirty files. -> OK/ERROR */
+	WIRE_RESUME,  /* cid. -> OK/ERROR */
+	WIRE_UPDATE,  /* no payload; the PLAN is of kind UPDATE. -> OK/ERROR */
+	WIRE_STATS,   /* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK.
 			 * Each frame holds whole records. Names: files of the container's cgroup, and "net/dev" */
-	WIRE_NET,	/* u32 slot, then rtnetlink messages (RTM_NEW/DEL LINK|ADDR|ROUTE|NEIGH) as the host's kernel
+	WIRE_NET,     /* u32 slot, then rtnetlink messages (RTM_NEW/DEL LINK|ADDR|ROUTE|NEIGH) as the host's kernel
 			 * gave them; the agent puts its own interface index in. -> OK or ERROR (first failure).
 			 * What does not fit: the messages that come first in PLAN frames, the rest here */
-	WIRE_SETTIME,	/* i64 ns since 1970: step the wall clock. -> OK/ERROR */
-	WIRE_WAIT,	/* cid: keep this session open, send OOM and EXIT events of the container. -> OK (events follow;
+	WIRE_SETTIME, /* i64 ns since 1970: step the wall clock. -> OK/ERROR */
+	WIRE_WAIT,    /* cid: keep this session open, send OOM and EXIT events of the container. -> OK (events follow;
 			 * EXIT at once when it has ended already) or ERROR */
-	WIRE_CPUS,	/* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
-	WIRE_DESTROY,	/* cid: kill everything in it, unmount, remove its cgroup. An unknown cid is OK. -> OK/ERROR */
+	WIRE_CPUS,    /* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
+	WIRE_DESTROY, /* cid: kill everything in it, unmount, remove its cgroup. An unknown cid is OK. -> OK/ERROR */
 
 	/* agent -> host */
 	WIRE_OK = 64, /* payload as the request says */
@@ -94,9 +96,9 @@ enum wire_type {
 };
 
 struct wire_hello {
-	uint32_t version;     /* WIRE_VERSION; another one ends the session with ERROR EPROTO */
+	uint32_t version; /* WIRE_VERSION; another one ends the session with ERROR EPROTO */
 	uint32_t zero;
-	uint64_t boot_ns[4];  /* agent only, guest CLOCK_MONOTONIC ns: pid 1 entered, mounts done, listening, now */
+	uint64_t boot_ns[4]; /* agent only, guest CLOCK_MONOTONIC ns: pid 1 entered, mounts done, listening, now */
 };
 
 struct wire_signal {
@@ -112,10 +114,10 @@ struct wire_ps {
 	uint32_t pid, ppid; /* in the guest's root pid namespace */
 	uint32_t ns_pid;    /* in the container's */
 	uint32_t uid;
-	uint32_t start_s;   /* seconds since the guest's boot */
+	uint32_t start_s; /* seconds since the guest's boot */
 	uint32_t cpu_ms;
 	uint32_t rss_kib;
-	uint32_t cmd_len;   /* bytes of command line that follow, <= 4096 */
+	uint32_t cmd_len; /* bytes of command line that follow, <= 4096 */
 };
 
 /* Which step failed; the host turns (stage, errno, text) into the words that engines match. */
