@@ -42,7 +42,7 @@ static void out_append(struct session *s, const void *data, size_t len)
 {
 	if (s->out_off == s->out_len)
 		s->out_off = s->out_len = 0;
-	if (s->out_len + len > s->out_cap) {
+	if (s->out_off && s->out_len + len > s->out_cap) {
 		memmove(s->out, s->out + s->out_off, s->out_len - s->out_off);
 		s->out_len -= s->out_off;
 		s->out_off = 0;
