@@ -125,10 +125,7 @@ static void create_devices(struct vm *vm, const struct options *o)
 		if (ret)
 			log_die("cannot prepare the file server: %s (is /proc mounted?)", strerror(-ret));
 		vm->fs = fs_create(&vm->mem, 1);
-		if (!vm->fs && errno == ENOSYS && !o->nshares)
-			log_line("no file server in this build");
-		else
-			attach(vm, vm->fs, "file system");
+		attach(vm, vm->fs, "file system");
 		for (unsigned int i = 0; i < o->nshares; i++)
 			add_share(vm, &o->share[i]);
 	}
