@@ -35,6 +35,7 @@ void session_free(struct session *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s->out);
+	free(s->held);
 	free(s);
 }
 
@@ -164,8 +165,40 @@ static bool frame_valid(const struct wire_hdr *h)
 	}
 }
 
+/* Put a frame of the process's streams aside. */
+static bool held_put(struct session *s, const struct frame *f)
+{
+	size_t len = sizeof(f->h) + f->h.len;
+
+	if (len > SESSION_HELD_MAX - s->held_len)
+		return false;
+	s->held = xrealloc(s->held, s->held_len + len);
+	memcpy(s->held + s->held_len, &f->h, sizeof(f->h));
+	memcpy(s->held + s->held_len + sizeof(f->h), f->payload, f->h.len);
+	s->held_len += len;
+	return true;
+}
+
+static bool held_next(struct session *s, struct frame *f)
+{
+	if (!s->held || s->answering)
+		return false;
+	if (s->held_off == s->held_len) { /* the frame given out last was in it: only now may it go */
+		free(s->held);
+		s->held = NULL;
+		s->held_len = s->held_off = 0;
+		return false;
+	}
+	memcpy(&f->h, s->held + s->held_off, sizeof(f->h));
+	f->payload = s->held + s->held_off + sizeof(f->h);
+	s->held_off += sizeof(f->h) + f->h.len;
+	return true;
+}
+
 int session_next(struct session *s, struct frame *f)
 {
+	if (held_next(s, f))
+		return 1;
 	for (;;) {
 		in_consume(s);
 		if (s->in_len < sizeof(f->h))
@@ -223,13 +256,11 @@ int session_wait(struct session *s, struct frame *f, uint64_t deadline)
 	}
 }
 
-int session_answer(struct session *s, uint64_t deadline, struct frame *reply, struct error *err)
+static int answer_wait(struct session *s, uint64_t deadline, struct frame *f, struct error *err)
 {
-	struct frame f;
-	int rc;
-
 	for (;;) {
-		rc = session_wait(s, &f, deadline);
+		int rc = session_wait(s, f, deadline);
+
 		if (rc == -ETIMEDOUT)
 			return error_set(err, 0, "the agent in the VM does not answer (timed out)");
 		if (rc == -EPIPE)
@@ -238,15 +269,26 @@ int session_answer(struct session *s, uint64_t deadline, struct frame *reply, st
 			return error_set(err, 0, "the agent in the VM breaks the protocol");
 		if (rc < 0)
 			return error_set(err, -rc, "session with the agent");
-		if (f.h.type == WIRE_ERROR)
-			return guest_error(err, &f);
-		if (f.h.type == WIRE_OK)
-			break;
-		return error_set(err, 0, "the agent in the VM breaks the protocol (frame type %u)", f.h.type);
+		if (f->h.type == WIRE_ERROR)
+			return guest_error(err, f);
+		if (f->h.type == WIRE_OK)
+			return 0;
+		if ((f->h.type != WIRE_DATA && f->h.type != WIRE_EOF && f->h.type != WIRE_WINDOW) || !held_put(s, f))
+			return error_set(err, 0, "the agent in the VM breaks the protocol (frame type %u)", f->h.type);
 	}
-	if (reply)
+}
+
+int session_answer(struct session *s, uint64_t deadline, struct frame *reply, struct error *err)
+{
+	struct frame f;
+	int rc;
+
+	s->answering = true;
+	rc = answer_wait(s, deadline, &f, err);
+	s->answering = false;
+	if (!rc && reply)
 		*reply = f;
-	return 0;
+	return rc;
 }
 
 int session_request(struct session *s, uint8_t type, const void *payload, size_t len, uint64_t deadline, struct frame *reply,
