@@ -29,7 +29,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "agent/plan.h"
@@ -66,7 +68,10 @@ int fs_prepare(void)
 	}
 	/* a write beyond RLIMIT_FSIZE shall be EFBIG for the guest, not the end of the VM */
 	signal(SIGXFSZ, SIG_IGN);
-	fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* the root of a mount of its own where that is allowed, so that ".." ends here */
+	fd = (int)syscall(SYS_open_tree, AT_FDCWD, "/proc/self/fd", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0)
+		fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	fs_proc_fd = fd;
@@ -219,11 +224,11 @@ static int set_up(struct fs_worker *w)
 
 	if (err)
 		return err;
-	if (fs->enter)
-		fs->enter(fs->enter_arg);
 	err = fs_cred_init(w);
 	if (err)
 		return err;
+	if (fs->enter)
+		fs->enter(fs->enter_arg);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0)
 		return -errno;

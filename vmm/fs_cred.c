@@ -67,7 +67,8 @@ int fs_cred_init(struct fs_worker *w)
 	if (err)
 		return err;
 	/* else a change from fsuid 0 takes the capabilities, and they have to be set again (needs CAP_SETPCAP) */
-	c->keeps_caps = prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0;
+	c->keeps_caps = (prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP) ||
+			prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0;
 	c->effective[0] = data[0].effective;
 	c->effective[1] = data[1].effective;
 	c->has_fsetid = HAS(c->effective, CAP_FSETID);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cpuid.h"
+#include "jail.h"
 #include "log.h"
 #include "serial.h"
 #include "vm.h"
@@ -240,6 +241,9 @@ static void *run_vcpu(void *arg)
 
 	snprintf(name, sizeof(name), "vcpu%u", v->id);
 	pthread_setname_np(pthread_self(), name);
+	if (v->vm->jailed)
+		jail_thread(THREAD_VCPU);
+	park(v); /* the gate: until vcpus_resume() */
 	if (v->id == 0)
 		atomic_store(&v->vm->t_entry, vm_now());
 
@@ -288,12 +292,12 @@ int vcpus_start(struct vm *vm)
 	pthread_attr_t attr;
 	int ret = 0;
 
+	vm->vcpus.pause = true;
 	sigemptyset(&sa.sa_mask);
 	sigaction(KICK_SIGNAL, &sa, NULL);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	/* The first vCPU last: when its guest starts, the others can answer. */
-	for (unsigned int i = vm->vcpus.n; i-- > 0 && !ret;) {
+	for (unsigned int i = 0; i < vm->vcpus.n && !ret; i++) {
 		struct vcpu *v = &vm->vcpus.v[i];
 
 		ret = -pthread_create(&v->thread, &attr, run_vcpu, v);

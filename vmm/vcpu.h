@@ -46,7 +46,7 @@ struct vcpus {
  */
 int vcpus_create(struct vm *vm, unsigned int n, const struct boot_regs *regs, char *text, size_t text_size);
 
-/* Start all threads. 0 or -errno. */
+/* Start all threads; they wait at a gate, paused, for vcpus_resume(). 0 or -errno. */
 int vcpus_start(struct vm *vm);
 
 /**

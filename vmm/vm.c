@@ -20,6 +20,7 @@
 #include "control.h"
 #include "ctl.h"
 #include "fs.h"
+#include "jail.h"
 #include "log.h"
 #include "rng.h"
 #include "serial.h"
@@ -236,6 +237,9 @@ void vm_create(struct vm *vm, const struct options *o)
 	int ret;
 
 	vm->agent = o->agent;
+	vm->jailed = o->jail;
+	if (vm->jailed)
+		jail_isolate();
 	vm->boot_timeout_ms = o->boot_timeout_ms;
 	if (kvm_open(&vm->kvm, text, sizeof(text)))
 		log_die("%s", text);
@@ -264,15 +268,37 @@ void vm_create(struct vm *vm, const struct options *o)
 		log_die("%s", text);
 }
 
-int vm_run(struct vm *vm)
+static void enter_fs_thread(void *arg)
 {
-	int ret = vm->fs ? fs_start(vm->fs, NULL, NULL) : 0;
+	(void)arg;
+	jail_thread(THREAD_FS);
+}
 
+/* Threads start with what privileges they shall have: the file server's first, the vCPUs' when all are gone. */
+static void start_threads(struct vm *vm)
+{
+	int ret;
+
+	if (vm->jailed)
+		jail_close();
+	ret = vm->fs ? fs_start(vm->fs, vm->jailed ? enter_fs_thread : NULL, NULL) : 0;
 	if (ret)
 		log_die("cannot start the file server: %s", strerror(-ret));
+	if (vm->jailed)
+		jail_drop();
 	ret = vcpus_start(vm);
 	if (ret)
 		log_die("cannot start a vCPU thread: %s", strerror(-ret));
+	if (vm->jailed)
+		jail_thread(THREAD_LOOP);
+}
+
+int vm_run(struct vm *vm)
+{
+	int ret;
+
+	start_threads(vm);
+	vcpus_resume(vm);
 	ret = loop_run(vm->loop);
 	if (ret)
 		vm_end(vm, 2, "the event loop failed: %s", strerror(-ret));

@@ -34,7 +34,8 @@ struct vm {
 	struct virtio_dev *fs, *vsock, *balloon; /* NULL: none */
 	struct loop_watch owner, boot_timer;
 
-	bool agent; /* an agent will say when it is ready */
+	bool agent;  /* an agent will say when it is ready */
+	bool jailed; /* see jail.h */
 	uint32_t boot_timeout_ms;
 	struct ctl_client *pausing; /* waits for the vCPUs to stand still */
 
