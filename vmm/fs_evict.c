@@ -61,6 +61,26 @@ static const char *present_name(int fd, char *buf, size_t size)
 	return slash && slash[1] ? slash + 1 : NULL;
 }
 
+/* Open the file's one name beneath its directory: the same file, or ESTALE. evict_lock held; not counted. */
+static int reopen(struct fs *fs, struct fs_inode *i)
+{
+	struct fs_inode *dir = fs_pool_at(&fs->inodes, i->parent);
+	struct statx st;
+	int fd;
+
+	if (dir->fd < 0)
+		return -ESTALE;
+	fd = fs_open_path(dir->fd, i->name);
+	if (fd < 0)
+		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, FS_STATX_MASK, &st) || !fs_inode_is(fs, i, &st)) {
+		close(fd);
+		return -ESTALE;
+	}
+	i->fd = fd;
+	return 0;
+}
+
 /* Where could the file be found again? Returns its directory (one user more) and a copy of its name, or NULL. */
 static struct fs_inode *find_way_back(struct fs *fs, const struct fs_inode *i, char **name)
 {
@@ -72,6 +92,11 @@ static struct fs_inode *find_way_back(struct fs *fs, const struct fs_inode *i, c
 	*name = NULL;
 	if (!dir)
 		return NULL;
+	/* Its directory went first. For the price of one descriptor all its files can go. */
+	if (dir->fd < 0 && dir->name && reopen(fs, dir) == 0) {
+		atomic_fetch_add_explicit(&fs->fds, 1, memory_order_relaxed);
+		fs_evict_clear(fs, dir);
+	}
 	last = present_name(i->fd, buf, sizeof(buf));
 	if (last && strlen(last) <= NAME_MAX && dir->fd >= 0 && dir->share == i->share &&
 	    statx(dir->fd, last, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, FS_STATX_MASK, &st) == 0 &&
@@ -155,26 +180,6 @@ int fs_fd_reserve(struct fs *fs)
 		return 0;
 	fs_fd_unreserve(fs);
 	return -ENFILE;
-}
-
-/* evict_lock held; one descriptor reserved. */
-static int reopen(struct fs *fs, struct fs_inode *i)
-{
-	struct fs_inode *dir = fs_pool_at(&fs->inodes, i->parent);
-	struct statx st;
-	int fd;
-
-	if (dir->fd < 0)
-		return -ESTALE;
-	fd = fs_open_path(dir->fd, i->name);
-	if (fd < 0)
-		return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : -ESTALE;
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, FS_STATX_MASK, &st) || !fs_inode_is(fs, i, &st)) {
-		close(fd);
-		return -ESTALE;
-	}
-	i->fd = fd;
-	return 0;
 }
 
 int fs_inode_restore(struct fs *fs, struct fs_inode *i)

@@ -14,6 +14,10 @@
 #include "tests/unit/fuse_client.h"
 #include "tests/unit/unit.h"
 
+#ifndef FS_ENV_DIR
+#define FS_ENV_DIR "/tmp"
+#endif
+
 struct env {
 	struct fc c;
 	char dir[64]; /* the share, on the host */
@@ -76,7 +80,7 @@ static inline bool env_open_with(struct env *e, unsigned int flags, bool private
 	umask(0);
 	fs_prepare();
 	e->fds = count_fds();
-	strcpy(e->dir, "/tmp/husk-fs-XXXXXX");
+	strcpy(e->dir, FS_ENV_DIR "/husk-fs-XXXXXX");
 	if (!mkdtemp(e->dir) || !fc_open(&e->c, 2))
 		return false;
 	if (private_device)

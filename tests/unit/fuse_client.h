@@ -20,7 +20,7 @@
 #include "vmm/fs.h"
 #include "vmm/fs_proto.h"
 
-#define FC_RAM (64u << 20)
+#define FC_RAM (256u << 20)
 #define FC_QSIZE 512u
 #define FC_QUEUE_AREA 0x10000u /* rings of queue n at n * this */
 #define FC_DATA 0x100000u      /* requests and replies, one area of FC_SLOT for each in flight */
@@ -87,7 +87,7 @@ static inline void fc_reset(struct fc *c)
 static inline bool fc_open(struct fc *c, unsigned int request_queues)
 {
 	memset(c, 0, sizeof(*c));
-	c->ram = mmap(NULL, FC_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	c->ram = mmap(NULL, FC_RAM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (c->ram == MAP_FAILED)
 		return false;
 	c->mem.nregions = 1;
@@ -236,6 +236,8 @@ static inline int64_t fc_call(struct fc *c, uint32_t op, uint64_t node, const vo
 	int64_t got = fc_raw(c, 1, fc_in, len, fc_out, sizeof(struct fuse_out_header) + out_len, 0);
 	struct fuse_out_header oh;
 
+	if (out_len)
+		memset(out, 0, out_len);
 	if (got < (int64_t)sizeof(oh))
 		return -9999;
 	memcpy(&oh, fc_out, sizeof(oh));
@@ -275,7 +277,7 @@ static inline int64_t fc_getattr(struct fc *c, uint64_t node, struct fuse_attr *
 	struct fuse_attr_out out;
 	int64_t n = fc_call(c, FUSE_GETATTR, node, &in, sizeof(in), NULL, 0, &out, sizeof(out));
 
-	if (n >= 0 && a)
+	if (a)
 		*a = out.attr;
 	return n;
 }
