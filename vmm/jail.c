@@ -17,8 +17,8 @@
  *      to those of the file server, whose threads are started now and inherit them.
  *   4. jail_drop(). The main thread gives up the rest and, started by root, becomes a user id of its own that
  *      owns nothing anywhere. vCPU threads are started now and inherit nothing.
- *   5. jail_thread(), in each thread: Landlock (no file system access at all; the file server's threads: no
- *      execution), then the seccomp filter of its kind. vCPUs wait at a gate until the main thread, too, is done, so that
+ *   5. jail_thread(), in each thread: Landlock (no file system access at all) but for the file server's threads, then
+ *      the seccomp filter of its kind. vCPUs wait at a gate until the main thread, too, is done, so that
  *      the guest's first instruction finds every thread inside.
  *
  * Nothing is undone at the end: the process ends.
@@ -307,10 +307,11 @@ static uint64_t landlock_rights(long abi)
 }
 
 /*
- * A ruleset that allows nothing of what it handles. The file server cannot be held to its shares this way, because
- * shares are added while it runs; its root directory does that. Kernels without Landlock go without.
+ * A ruleset that allows nothing. The file server cannot be held to its shares this way, because shares are added while
+ * it runs, and any ruleset at all forbids renaming from one directory to another; its root directory holds it.
+ * Kernels without Landlock go without.
  */
-static void enter_landlock(enum thread_kind kind)
+static void enter_landlock(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	struct landlock_ruleset_attr attr = { 0 };
@@ -318,7 +319,7 @@ static void enter_landlock(enum thread_kind kind)
 
 	if (abi < 1)
 		return;
-	attr.handled_access_fs = kind == THREAD_FS ? LANDLOCK_ACCESS_FS_EXECUTE : landlock_rights(abi);
+	attr.handled_access_fs = landlock_rights(abi);
 	fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0))
 		log_die("cannot make the jail: Landlock: %s", strerror(errno));
@@ -329,7 +330,8 @@ void jail_thread(enum thread_kind kind)
 {
 	int ret;
 
-	enter_landlock(kind);
+	if (kind != THREAD_FS)
+		enter_landlock();
 	ret = seccomp_enter(kind);
 	if (ret)
 		log_die("cannot make the jail: seccomp: %s", strerror(-ret));
