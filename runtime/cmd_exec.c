@@ -163,9 +163,9 @@ static int check_options(const struct exec_work *w, struct error *err)
 	int64_t n;
 
 	if (w->process.terminal && o->detach && !o->console_socket)
-		return error_set(err, 0, "cannot allocate tty if husk will detach without setting console socket (--console-socket)");
+		return error_set(err, 0, "cannot allocate tty if runc will detach without setting console socket");
 	if (!w->process.terminal && o->console_socket)
-		return error_set(err, 0, "cannot use console socket if husk will not detach or allocate tty");
+		return error_set(err, 0, "cannot use console socket if runc will not detach or allocate tty");
 	if (o->preserve_fds && (!parse_i64(o->preserve_fds, 0, 65536, &n) || n > 0))
 		return error_set(err, 0, "--preserve-fds %s: file descriptors of the host cannot be passed into a VM",
 				 o->preserve_fds);

@@ -149,10 +149,9 @@ static int check_options(struct work *w, struct error *err)
 	int64_t n;
 
 	if (terminal && !o->foreground && !o->console_socket)
-		return error_set(err, 0, "cannot allocate tty if husk will detach without setting console socket (--console-socket)");
+		return error_set(err, 0, "cannot allocate tty if runc will detach without setting console socket");
 	if (!terminal && o->console_socket)
-		return error_set(err, 0, "cannot use console socket if husk will not detach or allocate tty "
-					 "(process.terminal is false)");
+		return error_set(err, 0, "cannot use console socket if runc will not detach or allocate tty");
 	if (o->preserve_fds) {
 		if (!parse_i64(o->preserve_fds, 0, 65536, &n))
 			return error_set(err, 0, "--preserve-fds %s: expected a number", o->preserve_fds);
