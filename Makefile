@@ -7,7 +7,8 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 dry_run := $(findstring n,$(firstword -$(MAKEFLAGS)))
-MAKEFLAGS += --no-builtin-rules
+jobs := $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc))
+MAKEFLAGS += --no-builtin-rules $(jobs)
 
 PREFIX ?= /usr/local
 STATIC ?= 1
