@@ -140,8 +140,11 @@ static void sync_message(struct process *p, const struct report *r, int fd)
 			return;
 		}
 		break;
-	case REPORT_FAULT:
-		build_failed(p, &r->fault);
+	case REPORT_FAULT: /* it ends by itself, with an exit status that tells as much */
+		p->failed = true;
+		p->fault = r->fault;
+		watch_close(&p->sync);
+		timer_start(&p->patience, PATIENCE_NS);
 		return;
 	}
 	sync_fail(p, EPROTO, "unexpected message of the child");
@@ -178,7 +181,10 @@ static void patience_over(void *arg)
 {
 	struct process *p = arg;
 
-	relay_settle(&p->io);
+	if (p->state != PROCESS_DEAD)
+		(void)sys_pidfd_send_signal(p->pidfd, SIGKILL);
+	else
+		relay_settle(&p->io);
 }
 
 static void on_settled(void *arg)

@@ -38,7 +38,7 @@ struct process {
 	int pidfd;
 	struct watch sync;
 	struct relay io;
-	struct timer patience; /* after a death by signal: how long the host may stall */
+	struct timer patience; /* a failed child may take to end; the host may stall after a death by signal */
 	struct wire_exit exit;
 	struct fault fault; /* of the child, until it has ended */
 	bool failed;

@@ -9,22 +9,23 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define ALIGN4(n) (((n) + 3u) & ~(size_t)3u)
 
-/* Aligned room at the end of the message, zeroed; NULL when it is full. */
+/* Aligned, zeroed room at the end of the body; NULL when it is full. */
 static uint8_t *grow(struct rtnl_msg *m, size_t len)
 {
-	size_t at = ALIGN4(m->h.nlmsg_len);
+	size_t at = ALIGN4(m->len);
 
-	if (m->overflow || at > RTNL_ROOM || len > RTNL_ROOM - at || ALIGN4(len) > RTNL_ROOM - at) {
+	if (m->overflow || len > RTNL_ROOM || ALIGN4(len) > RTNL_ROOM - at) {
 		m->overflow = true;
 		return NULL;
 	}
-	memset(m->bytes + at, 0, ALIGN4(len));
-	m->h.nlmsg_len = (uint32_t)(at + len);
-	return m->bytes + at;
+	memset(m->body + at, 0, ALIGN4(len));
+	m->len = at + len;
+	return m->body + at;
 }
 
 void rtnl_begin(struct rtnl_msg *m, uint16_t type, uint16_t flags, const void *fixed, size_t len)
@@ -32,11 +33,8 @@ void rtnl_begin(struct rtnl_msg *m, uint16_t type, uint16_t flags, const void *f
 	uint8_t *p;
 
 	m->overflow = false;
-	m->h = (struct nlmsghdr){
-		.nlmsg_len = sizeof(m->h),
-		.nlmsg_type = type,
-		.nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST | NLM_F_ACK),
-	};
+	m->len = 0;
+	m->h = (struct nlmsghdr){ .nlmsg_type = type, .nlmsg_flags = (uint16_t)(flags | NLM_F_REQUEST | NLM_F_ACK) };
 	p = grow(m, len);
 	if (p)
 		memcpy(p, fixed, len);
@@ -118,6 +116,7 @@ int rtnl_talk(int fd, struct rtnl_msg *m, char *why, size_t cap)
 		struct nlmsghdr h;
 		uint8_t bytes[4096];
 	} in;
+	struct iovec iov[2] = { { &m->h, sizeof(m->h) }, { m->body, m->len } };
 	struct nlmsgerr e;
 	ssize_t n;
 
@@ -125,7 +124,8 @@ int rtnl_talk(int fd, struct rtnl_msg *m, char *why, size_t cap)
 	if (m->overflow)
 		return -EMSGSIZE;
 	m->h.nlmsg_seq = ++seq;
-	if (send(fd, m->bytes, m->h.nlmsg_len, 0) < 0)
+	m->h.nlmsg_len = (uint32_t)(sizeof(m->h) + m->len);
+	if (writev(fd, iov, 2) < 0)
 		return -errno;
 	for (;;) {
 		n = recv(fd, &in, sizeof(in), 0);

@@ -14,10 +14,9 @@
 
 /* A message under construction. */
 struct rtnl_msg {
-	union {
-		struct nlmsghdr h;
-		uint8_t bytes[RTNL_ROOM];
-	};
+	struct nlmsghdr h; /* put in front when it is sent */
+	uint8_t body[RTNL_ROOM];
+	size_t len;    /* of the body */
 	bool overflow; /* something did not fit: sending it is an error */
 };
 
