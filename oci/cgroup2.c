@@ -2,10 +2,10 @@
 /*
  * Resources to cgroup v2 files, for the guest's cgroup and for the host's. Which side gets what:
  *
- *	memory.max, memory.low, memory.min	both (the host's max with the VM's own need added)
- *	memory.high, memory.oom.group, pids, hugetlb	guest
- *	memory.swap.*, io.*, cpuset.*		host: the guest has no swap, and numbers CPUs and disks on its own
- *	cpu.*					both: the guest's files are what programs read their limit from
+ * 	memory.max, memory.low, memory.min	both (the host's max with the VM's own need added)
+ * 	memory.high, memory.oom.group, pids, hugetlb	guest
+ * 	memory.swap.*, io.*, cpuset.*		host: the guest has no swap, and numbers CPUs and disks on its own
+ * 	cpu.*					both: the guest's files are what programs read their limit from
  */
 #include "oci/cgroup2.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resources as cgroup v2 files: the conversions of v1 terms (shares, weights, memory+swap) that engines expect, used for the
- * guest's cgroup by the plan compiler and for the host's by the runtime.
+ * Resources as cgroup v2 files: the conversions of v1 terms (shares, weights, memory+swap) that engines expect, used
+ * for the guest's cgroup by the plan compiler and for the host's by the runtime.
  */
 #ifndef HUSK_OCI_CGROUP2_H
 #define HUSK_OCI_CGROUP2_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * linux.cgroupsPath: a path for the cgroupfs driver, "slice:prefix:name" for systemd's. It comes from config.json, so no part
- * of it may lead out of the cgroup hierarchy.
+ * linux.cgroupsPath: a path for the cgroupfs driver, "slice:prefix:name" for systemd's. It comes from config.json, so
+ * no part of it may lead out of the cgroup hierarchy.
  */
 #include <stdio.h>
 #include <string.h>

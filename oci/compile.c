@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plan compiler's frame: namespaces, names, sysctls, hooks, and the host plan's numbers. Which operation comes where is
- * decided here and nowhere else; the order is runc's.
+ * The plan compiler's frame: namespaces, names, sysctls, hooks, and the host plan's numbers. Which operation comes
+ * where is decided here and nowhere else; the order is runc's.
  */
 #include "oci/compile.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plan compiler: a checked spec becomes a guest plan (flat bytes, agent/plan.h) and a host plan (what the runtime must
- * do on this side). Pure: touches no file, process or socket; what it must know of the host it asks by callback.
+ * The plan compiler: a checked spec becomes a guest plan (flat bytes, agent/plan.h) and a host plan (what the runtime
+ * must do on this side). Pure: touches no file, process or socket; what it must know of the host it asks by callback.
  *
- * Who enforces what: memory, pids, hugetlb and device limits, users, capabilities, seccomp, mounts: the guest. CPU bandwidth and
- * weight: both. cpusets, block I/O, swap, resctrl, NUMA policy: the host. docs/config.md has the table.
+ * Who enforces what: memory, pids, hugetlb and device limits, users, capabilities, seccomp, mounts: the guest. CPU
+ * bandwidth and weight: both. cpusets, block I/O, swap, resctrl, NUMA policy: the host. docs/config.md has the table.
  */
 #ifndef HUSK_OCI_COMPILE_H
 #define HUSK_OCI_COMPILE_H
@@ -45,9 +45,9 @@ struct compile_input {
 	/* Facts about a bind's source. Returns 0 or a negative errno. NULL: every source is taken for a directory. */
 	int (*stat_source)(void *ctx, const char *path, struct source_facts *out);
 	/*
-	 * Which container of this VM owns the namespace @path? Its id in *cid to join it, "" to make a new one of that kind
-	 * (a pinned namespace that nobody of this VM has used yet). Returns 0, or -1 when it is foreign to this VM.
-	 * NULL: sandbox_cid when joins_vm; else foreign, or new when the annotations name a sandbox.
+	 * Which container of this VM owns the namespace @path? Its id in *cid to join it, "" to make a new one of that
+	 * kind (a pinned namespace that nobody of this VM has used yet). Returns 0, or -1 when it is foreign to this
+	 * VM. NULL: sandbox_cid when joins_vm; else foreign, or new when the annotations name a sandbox.
 	 */
 	int (*namespace_owner)(void *ctx, enum spec_ns_type type, const char *path, const char **cid);
 	void *ctx;

@@ -19,7 +19,7 @@ struct compile {
 
 void compile_warn(struct compile *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Root, mounts, devices, symbolic links, pivot, masks: in the order in which runc does them. Fills the host's shares. */
+/* Root, mounts, devices, symbolic links, pivot, in the order in which runc does them. Fills the host's shares. */
 int rootfs_ops(struct compile *c);
 
 /* Limits, device program. */

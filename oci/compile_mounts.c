@@ -2,14 +2,14 @@
 /*
  * The container's file systems.
  *
- * Each mount of config.json is first classified by what it can be in a VM, because some kinds need work before the root exists:
+ * Each mount of config.json is first classified by what it can be in a VM: some kinds need work before the root exists.
  *
- *	FS	a file system of the guest's kernel: proc, tmpfs, devpts...
- *	SHARE	a host path: virtio-fs, then a bind in the guest
- *	HOSTFS	a file system that only the host can mount (overlay, nfs...): the host mounts it, then a SHARE
- *	GUEST	a path that both kernels have, each its own: /proc, /sys, /dev/null...: a bind of the guest's
- *	SHM	the engine's tmpfs for /dev/shm: one tmpfs of the guest, the same for all containers that name it
- *	DISK	a block device
+ * 	FS	a file system of the guest's kernel: proc, tmpfs, devpts...
+ * 	SHARE	a host path: virtio-fs, then a bind in the guest
+ * 	HOSTFS	a file system that only the host can mount (overlay, nfs...): the host mounts it, then a SHARE
+ * 	GUEST	a path that both kernels have, each its own: /proc, /sys, /dev/null...: a bind of the guest's
+ * 	SHM	the engine's tmpfs for /dev/shm: one tmpfs of the guest, the same for all containers that name it
+ * 	DISK	a block device
  *
  * What cannot work across two kernels (sockets, fifos, foreign devices) is refused by name.
  */

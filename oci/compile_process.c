@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process part of a plan. The order is that of runc's init: what needs privileges first, then seccomp when it needs them, too
- * (without no_new_privs), then the user and the capabilities, then seccomp when it does not.
+ * The process part of a plan. The order is that of runc's init: what needs privileges first, then seccomp when it needs
+ * them, too (without no_new_privs), then the user and the capabilities, then seccomp when it does not.
  */
 #include <string.h>
 

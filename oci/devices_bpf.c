@@ -2,12 +2,12 @@
 /*
  * Device rules to eBPF.
  *
- * The rules are an ordered list in which a later one overrides an earlier one, for each of read, write and mknod by itself. So the
- * program looks at them from the last to the first and keeps in r1 which of the requested accesses are still undecided: a
- * rule that denies one of them ends with "no", a rule that allows some takes them out, and when none is left the
- * answer is "yes". What no rule decides is denied.
+ * The rules are an ordered list in which a later one overrides an earlier one, for each of read, write and mknod by
+ * itself. So the program looks at them from the last to the first and keeps in r1 which of the requested accesses are
+ * still undecided: a rule that denies one of them ends with "no", a rule that allows some takes them out, and when none
+ * is left the answer is "yes". What no rule decides is denied.
  *
- *	r0 scratch and verdict	r1 undecided accesses	r2 device type	r3 major  r4 minor
+ * 	r0 scratch and verdict	r1 undecided accesses	r2 device type	r3 major  r4 minor
  */
 #include "oci/devices_bpf.h"
 

@@ -2,8 +2,8 @@
 /*
  * The JSON tree: built from yajl's events (yajl checks UTF-8 and escapes), read by typed access.
  *
- * yajl_tree is not used: it recurses on the depth of the input and keeps numbers as doubles. Here depth and node count are
- * bounded while parsing, and numbers stay text until somebody says what range they must have.
+ * yajl_tree is not used: it recurses on the depth of the input and keeps numbers as doubles. Here depth and node count
+ * are bounded while parsing, and numbers stay text until somebody says what range they must have.
  */
 #include "oci/json.h"
 
@@ -269,7 +269,7 @@ static bool key_is_plain(const char *key)
 /* Write the place of @node to @out: "linux.resources.unified["memory.max"]"; empty for the root. */
 static void path_format(const struct json *node, char *out, size_t size)
 {
-	const struct json *chain[JSON_DEPTH_MAX + 1];
+	const struct json *chain[JSON_DEPTH_MAX + 1] = { NULL };
 	size_t n = 0, len = 0;
 	int w;
 
@@ -460,7 +460,7 @@ int json_get_u64(const struct json *obj, const char *key, struct opt_u64 *out, s
 
 int json_u32(const struct json *node, uint32_t *out, struct error *err)
 {
-	uint64_t v;
+	uint64_t v = 0;
 
 	if (unsigned_value(node, UINT32_MAX, &v, err) < 0)
 		return -1;

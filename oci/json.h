@@ -74,8 +74,8 @@ int json_need_u64(const struct json *obj, const char *key, uint64_t *out, struct
 int json_u32(const struct json *node, uint32_t *out, struct error *err);
 
 /*
- * Writing. A growing text; every function appends. Strings are escaped; indentation is four blanks, as Go's tools have it.
- * Containers nest at most JSON_WRITE_DEPTH_MAX deep (a programming error otherwise: asserted).
+ * Writing. A growing text; every function appends. Strings are escaped; indentation is four blanks, as Go's tools have
+ * it. Containers nest at most JSON_WRITE_DEPTH_MAX deep (a programming error otherwise: asserted).
  */
 #define JSON_WRITE_DEPTH_MAX 32
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * linux.seccomp to classic BPF: libseccomp makes the filter, a preamble of our own answers ENOSYS to system calls that are
- * newer than the profile. Without it a denying profile says EPERM to a call that its author never heard of, and
- * the C library, which would have used an older call after ENOSYS, gives up.
+ * linux.seccomp to classic BPF: libseccomp makes the filter, a preamble of our own answers ENOSYS to system calls that
+ * are newer than the profile. Without it a denying profile says EPERM to a call that its author never heard of, and the
+ * C library, which would have used an older call after ENOSYS, gives up.
  *
  * The filter is for 64-bit calls alone, because the guest's kernel has no others: an i386 call does not get as far as
  * a filter, an x32 call gives ENOSYS. The preamble says the latter where the profile names x32 (otherwise
@@ -56,8 +56,8 @@ static bool names_x32(const struct spec_seccomp *s)
 }
 
 /*
- * Write the preamble, return its length; 0 when there is nothing to say. Its last instruction is the return of ENOSYS; behind it the
- * filter begins, by loading what it needs.
+ * Write the preamble, return its length; 0 when there is nothing to say. Its last instruction is the return of ENOSYS;
+ * behind it the filter begins, by loading what it needs.
  */
 static size_t preamble_write(const struct spec_seccomp *s, struct sock_filter *f)
 {

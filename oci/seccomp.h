@@ -17,8 +17,8 @@
  * @insns:	out, in @a
  * @count:	out, 1..SECCOMP_INSNS_MAX
  *
- * System calls that libseccomp does not know are left out, as runc does. Calls newer than every one that the profile names
- * give ENOSYS instead of the default action when that one denies, so that programs fall back to older calls.
+ * System calls that libseccomp does not know are left out, as runc does. Calls newer than every one that the profile
+ * names give ENOSYS instead of the default action when that one denies, so that programs fall back to older calls.
  */
 int seccomp_compile(const struct spec_seccomp *s, struct arena *a, struct sock_filter **insns, size_t *count,
 		    struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signal names. The table is of the kernel's numbers, so that it holds for real-time signals as the guest counts them: the C
- * library keeps 32 and 33 for itself and begins SIGRTMIN at 34, as the tools do that name them.
+ * Signal names. The table is of the kernel's numbers, so that it holds for real-time signals as the guest counts them:
+ * the C library keeps 32 and 33 for itself and begins SIGRTMIN at 34, as the tools do that name them.
  */
 #include "oci/signals.h"
 
@@ -60,10 +60,12 @@ static const struct {
 static int small_number(const char *s)
 {
 	size_t len = strlen(s);
+	long n;
 
 	if (len == 0 || len > 2 || strspn(s, "0123456789") != len)
 		return -1;
-	return atoi(s) <= SIGNAL_MAX ? atoi(s) : -1;
+	n = strtol(s, NULL, 10);
+	return n <= SIGNAL_MAX ? (int)n : -1;
 }
 
 static int realtime_parse(const char *s)

@@ -128,18 +128,37 @@ int cpulist_count(const char *s)
 
 /* ---- config.json ---- */
 
-/* Semantic version 1.x.y, with or without "-suffix" or "+build". */
+/* Up to three digits; moves *s behind them. */
+static bool version_part(const char **s, unsigned *out)
+{
+	size_t digits = strspn(*s, "0123456789");
+
+	if (digits == 0 || digits > 3)
+		return false;
+	*out = (unsigned)strtoul(*s, NULL, 10);
+	*s += digits;
+	return true;
+}
+
+/* "MAJOR.MINOR.PATCH", with or without "-suffix" or "+build". */
+static bool version_read(const char *s, unsigned *major, unsigned *minor)
+{
+	unsigned patch;
+
+	if (strlen(s) > 64 || !version_part(&s, major) || *s++ != '.' || !version_part(&s, minor) || *s++ != '.' ||
+	    !version_part(&s, &patch))
+		return false;
+	return *s == '\0' || *s == '-' || *s == '+';
+}
+
 static int parse_version(struct parse *p, const struct json *root, struct spec *out)
 {
 	struct json *node = json_member(root, "ociVersion");
-	unsigned major, minor, patch;
-	int used = 0;
+	unsigned major = 0, minor = 0;
 
 	if (json_need_string(root, "ociVersion", &out->oci_version, p->err) < 0)
 		return -1;
-	if (!isdigit((unsigned char)out->oci_version[0]) || strlen(out->oci_version) > 64 ||
-	    sscanf(out->oci_version, "%3u.%3u.%3u%n", &major, &minor, &patch, &used) != 3 ||
-	    (out->oci_version[used] && !strchr("-+", out->oci_version[used])))
+	if (!version_read(out->oci_version, &major, &minor))
 		return json_error(p->err, node, "\"%.64s\" is not a semantic version such as 1.0.2", out->oci_version);
 	if (major != 1)
 		return json_error(p->err, node,
@@ -380,8 +399,8 @@ static int read_file(int dirfd, const char *name, char **out, size_t *len, struc
 
 int spec_load_at(int dirfd, const char *name, struct spec **out, struct error *err)
 {
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	int r;
 
 	if (read_file(dirfd, name, &text, &len, err) < 0)
@@ -398,8 +417,8 @@ int spec_load_file(const char *path, struct spec **out, struct error *err)
 
 int process_load_file(const char *path, struct spec_process **out, struct error *err)
 {
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	int r;
 
 	if (read_file(AT_FDCWD, path, &text, &len, err) < 0)
@@ -411,8 +430,8 @@ int process_load_file(const char *path, struct spec_process **out, struct error 
 
 int resources_load_fd(int fd, struct spec_resources **out, struct error *err)
 {
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	int r;
 
 	if (read_all(fd, "resources", &text, &len, err) < 0)
@@ -424,8 +443,8 @@ int resources_load_fd(int fd, struct spec_resources **out, struct error *err)
 
 int resources_load_file(const char *path, struct spec_resources **out, struct error *err)
 {
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	int r;
 
 	if (read_file(AT_FDCWD, path, &text, &len, err) < 0)

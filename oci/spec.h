@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The OCI documents as checked, typed data: config.json (struct spec), process.json of exec (struct spec_process) and
- * the resources document of update (struct spec_resources). Everything here has been range-checked and every enumeration
- * resolved to the kernel's numbers; no member needs to be looked at as text again, except names and paths.
+ * the resources document of update (struct spec_resources). Everything here has been range-checked and every
+ * enumeration resolved to the kernel's numbers; no member needs to be looked at as text again, except names and paths.
  *
  * Ownership: each parsed document owns one arena, and every pointer inside it points into that arena. Nothing is freed
  * piecewise: spec_free(), process_free(), resources_free() release the whole document. So a shallow copy
- * (`struct spec_process p = *spec->process;`) whose members are then pointed elsewhere is a legal way to build a variant,
- * and a zeroed struct spec_resources is a legal empty one; both only must never be given to the free functions.
+ * (`struct spec_process p = *spec->process;`) whose members are then pointed elsewhere is a legal way to build a
+ * variant, and a zeroed struct spec_resources is a legal empty one; both only must never be given to the free
+ * functions.
  *
  * "unset" of an optional number is .set == false. JSON null counts as absent, as in Go.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * linux.resources of config.json, which is also the whole document of update. Zero means unset wherever engines send zero
- * for "no limit given" (memory, CPU, weights).
+ * linux.resources of config.json, which is also the whole document of update. Zero means unset wherever engines send
+ * zero for "no limit given" (memory, CPU, weights).
  */
 #include <ctype.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 /*
  * state.json, and the documents made from it.
  *
- * The file is JSON with a fixed beginning, version and hash, and the hash is of all bytes behind that line: a write that
- * was cut short, or an edit, is found before anything in it is believed. It is no protection against somebody who
+ * The file is JSON with a fixed beginning, version and hash, and the hash is of all bytes behind that line: a write
+ * that was cut short, or an edit, is found before anything in it is believed. It is no protection against somebody who
  * may write there, who could just as well kill what it names; every member is range-checked all the same.
  */
 #include "oci/state.h"
@@ -19,6 +19,7 @@
 
 #define PID_MAX (1 << 22)
 #define CGROUPS_MAX 64
+#define HEAD_MAX 96
 #define HEAD_FORMAT "{\n    \"version\": %d,\n    \"hash\": \"%016" PRIx64 "\",\n"
 
 static const char *const status_names[] = {
@@ -96,7 +97,7 @@ int state_format(const struct state *s, char **out, size_t *len, struct error *e
 {
 	struct json_writer w = { 0 };
 	size_t rest_len, head_len;
-	char head[96], *text, *rest;
+	char head[HEAD_MAX], *text, *rest;
 
 	(void)err; /* only memory could fail */
 	json_write_object(&w, NULL);
@@ -117,23 +118,38 @@ int state_format(const struct state *s, char **out, size_t *len, struct error *e
 
 /* ---- reading ---- */
 
+/* The head's version and hash; false when the file does not begin like one. */
+static bool head_read(const char *text, size_t len, long *version, uint64_t *hash)
+{
+	static const char first[] = "{\n    \"version\": ", second[] = ",\n    \"hash\": \"";
+	char copy[HEAD_MAX] = { 0 };
+	char *end;
+
+	memcpy(copy, text, len < HEAD_MAX - 1 ? len : HEAD_MAX - 1);
+	if (strncmp(copy, first, strlen(first)) != 0)
+		return false;
+	*version = strtol(copy + strlen(first), &end, 10);
+	*hash = strncmp(end, second, strlen(second)) == 0 ? strtoull(end + strlen(second), NULL, 16) : 0;
+	return end != copy + strlen(first);
+}
+
 static int check_head(const char *text, size_t len, struct error *err)
 {
-	char head[96], copy[96] = { 0 };
-	uint64_t hash;
-	int version = 0, n = 0;
+	char head[HEAD_MAX];
+	uint64_t hash = 0;
+	long version = 0;
+	size_t n;
 
-	memcpy(copy, text, len < sizeof(copy) - 1 ? len : sizeof(copy) - 1);
-	if (sscanf(copy, "{ \"version\": %9d, \"hash\": \"%16" SCNx64 "\",%n", &version, &hash, &n) < 1)
+	if (!head_read(text, len, &version, &hash))
 		return error_set(err, 0, "state.json: is not a state file, or cut short");
 	if (version != STATE_VERSION)
 		return error_set(
-			err, 0, "state.json: version %d, but this husk writes %d: use the husk that made the container",
+			err, 0,
+			"state.json: version %ld, but this husk writes %d: use the husk that made the container",
 			version, STATE_VERSION);
 	/* exactly the bytes that would have been written */
-	n = n ? snprintf(head, sizeof(head), HEAD_FORMAT, version, hash) : 0;
-	if (n == 0 || len < (size_t)n || memcmp(text, head, (size_t)n) != 0 ||
-	    hash_bytes(text + n, len - (size_t)n) != hash)
+	n = (size_t)snprintf(head, sizeof(head), HEAD_FORMAT, STATE_VERSION, hash);
+	if (len < n || memcmp(text, head, n) != 0 || hash_bytes(text + n, len - n) != hash)
 		return error_set(err, 0, "state.json: damaged: the content does not match its hash");
 	return 0;
 }

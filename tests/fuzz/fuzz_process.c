@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* process.json of exec and the resources of update: any bytes; the agent's decoder must take every plan that comes out. */
+/* process.json of exec and the resources of update: any bytes; the agent's decoder must take every plan that comes out.
+ */
 // link: oci,agent
 #include <stdlib.h>
 #include <string.h>

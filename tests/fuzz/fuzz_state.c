@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * state.json: any bytes as they are, and any bytes with the head and the right hash in front, so that the members are reached;
- * what parses must be written and read back the same. Also cgroupsPath and signal names, which come from outside, too.
+ * state.json: any bytes as they are, and any bytes with the head and the right hash in front, so that the members are
+ * reached; what parses must be written and read back the same. Also cgroupsPath and signal names, which come from
+ * outside, too.
  */
 // link: oci
 #include <inttypes.h>

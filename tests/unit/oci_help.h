@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small configs for the tests of oci/: a valid document, into which a test puts the members that it is about. A member that
- * is given again replaces the first one, so any part can be overridden.
+ * Small configs for the tests of oci/: a valid document, into which a test puts the members that it is about. A member
+ * that is given again replaces the first one, so any part can be overridden.
  */
 #ifndef HUSK_TESTS_UNIT_OCI_HELP_H
 #define HUSK_TESTS_UNIT_OCI_HELP_H

@@ -122,9 +122,9 @@ TEST(block_io_is_limited_on_the_host_only)
 
 TEST(huge_pages_that_the_guest_lacks_are_refused_unless_none_are_asked_for)
 {
-	CHECK_STR(
-		GUEST("\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304},{\"pageSize\":\"1GB\",\"limit\":0}]"),
-		"hugetlb.2MB.rsvd.max=4194304;hugetlb.2MB.max=4194304;");
+	CHECK_STR(GUEST("\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304},"
+			"{\"pageSize\":\"1GB\",\"limit\":0}]"),
+		  "hugetlb.2MB.rsvd.max=4194304;hugetlb.2MB.max=4194304;");
 	CHECK(!GUEST("\"hugepageLimits\":[{\"pageSize\":\"1GB\",\"limit\":1073741824}]"));
 	CHECK_CONTAINS(help_error.text, "pages of 1GB are not possible");
 }

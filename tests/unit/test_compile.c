@@ -195,10 +195,18 @@ TEST(operations_come_in_the_order_of_runc)
 		OP_TTY,	      OP_RLIMIT,       OP_SECCOMP,	  OP_CWD,	OP_USER,   OP_CAPS,	OP_HOOK,
 	};
 
-	COMPILE("\"root\":{\"path\":\"r\",\"readonly\":true},\"hostname\":\"h\"," PROCESS("\"terminal\":true,\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":2}]") "," LINUX(
-		"\"resources\":{\"pids\":{\"limit\":5}},\"sysctl\":{\"net.x\":\"1\"},\"maskedPaths\":[\"/proc/kcore\"],"
-		"\"readonlyPaths\":[\"/proc/sys\"],\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"}") ","
-													"\"hooks\":{\"startContainer\":[{\"path\":\"/h\"}]}");
+	static const char process[] =
+		PROCESS("\"terminal\":true,\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":2}]");
+	static const char lin[] = LINUX("\"resources\":{\"pids\":{\"limit\":5}},\"sysctl\":{\"net.x\":\"1\"},"
+					"\"maskedPaths\":[\"/proc/kcore\"],\"readonlyPaths\":[\"/proc/sys\"],"
+					"\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\"}");
+	char everything[2048];
+
+	snprintf(everything, sizeof(everything),
+		 "\"root\":{\"path\":\"r\",\"readonly\":true},\"hostname\":\"h\",%s,%s,"
+		 "\"hooks\":{\"startContainer\":[{\"path\":\"/h\"}]}",
+		 process, lin);
+	COMPILE(everything);
 	for (size_t i = 1; i < sizeof(order) / sizeof(order[0]); i++)
 		if (place(order[i]) <= place(order[i - 1]))
 			UNIT_FAIL("%s is at %d, %s at %d", plan_op_name(order[i - 1]), place(order[i - 1]),
@@ -396,11 +404,14 @@ TEST(devices_of_the_guest_can_be_bound_and_others_not)
 
 TEST(what_cannot_connect_two_kernels_is_refused)
 {
-	CHECK_NOT_COMPILED(MOUNT("\"destination\":\"/x\",\"source\":\"/run/docker.sock\",\"options\":[\"bind\"]"),
+	CHECK_NOT_COMPILED(MOUNT("\"destination\":\"/x\",\"source\":\"/run/docker.sock\","
+				 "\"options\":[\"bind\"]"),
 			   "/run/docker.sock is a socket");
 	CHECK_NOT_COMPILED(MOUNT("\"destination\":\"/x\",\"source\":\"/run/fifo\",\"options\":[\"bind\"]"),
 			   "is a fifo");
-	CHECK_NOT_COMPILED(MOUNT("\"destination\":\"/x\",\"source\":\"/huge\",\"options\":[\"bind\"]"), "huge pages");
+	CHECK_NOT_COMPILED(MOUNT("\"destination\":\"/x\",\"source\":\"/huge\","
+				 "\"options\":[\"bind\"]"),
+			   "huge pages");
 }
 
 TEST(a_missing_source_is_named)
@@ -412,7 +423,8 @@ TEST(a_missing_source_is_named)
 
 TEST(mounts_inside_proc_are_limited_as_in_runc)
 {
-	COMPILE(MOUNT("\"destination\":\"/proc/cpuinfo\",\"source\":\"/lxcfs/cpufile\",\"options\":[\"bind\"]"));
+	COMPILE(MOUNT("\"destination\":\"/proc/cpuinfo\",\"source\":\"/lxcfs/cpufile\","
+		      "\"options\":[\"bind\"]"));
 	release();
 	COMPILE(MOUNT("\"destination\":\"/proc/scsi\",\"type\":\"tmpfs\",\"options\":[\"ro\"]"));
 	release();
@@ -445,8 +457,8 @@ TEST(id_mapped_binds_carry_their_maps)
 	static const char mapped[] =
 		"\"linux\":{\"namespaces\":[" BASE_NAMESPACES
 		",{\"type\":\"user\"}],\"uidMappings\":[{\"containerID\":0,"
-		"\"hostID\":5,\"size\":9}],\"gidMappings\":[{\"containerID\":0,\"hostID\":6,\"size\":9}]}," MOUNT(
-			"\"destination\":\"/x\",\"source\":\"/d\",\"options\":[\"rbind\",\"ridmap\"]");
+		"\"hostID\":5,\"size\":9}],\"gidMappings\":[{\"containerID\":0,\"hostID\":6,"
+		"\"size\":9}]}," MOUNT("\"destination\":\"/x\",\"source\":\"/d\",\"options\":[\"rbind\",\"ridmap\"]");
 
 	CHECK_NOT_COMPILED(mapped, "mapping the ids");
 	input.host_serves = HOST_SERVES_IDMAP;
@@ -515,8 +527,8 @@ TEST(a_read_only_dev_becomes_so_after_it_is_filled)
 	struct plan_item item;
 	unsigned n;
 
-	COMPILE(MOUNT("\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"ro\",\"nosuid\"]") "," PROCESS(
-		"\"terminal\":true"));
+	COMPILE(MOUNT("\"destination\":\"/dev\",\"type\":\"tmpfs\",\"options\":[\"ro\","
+		      "\"nosuid\"]") "," PROCESS("\"terminal\":true"));
 	REQUIRE(find_mount("/dev", &item));
 	CHECK(!(flags_of(&item)->flags & MS_RDONLY));
 	n = count(OP_MOUNT);
@@ -532,10 +544,11 @@ TEST(listed_devices_of_the_guest_get_nodes)
 	struct plan_item item;
 	const struct plan_mknod *n;
 
-	COMPILE(LINUX(
-		"\"devices\":[{\"type\":\"c\",\"path\":\"/dev/fuse\",\"major\":10,\"minor\":229,\"fileMode\":438,"
-		"\"uid\":3,\"gid\":4},{\"type\":\"p\",\"path\":\"/dev/p\"},{\"type\":\"c\",\"path\":\"/dev/null\","
-		"\"major\":1,\"minor\":3,\"fileMode\":384}]"));
+	COMPILE(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/dev/fuse\",\"major\":10,\"minor\":229,"
+		      "\"fileMode\":438,"
+		      "\"uid\":3,\"gid\":4},{\"type\":\"p\",\"path\":\"/dev/p\"},{\"type\":\"c\","
+		      "\"path\":\"/dev/null\","
+		      "\"major\":1,\"minor\":3,\"fileMode\":384}]"));
 	CHECK_EQ(count(OP_MKNOD), 8); /* 5 defaults, null from the list */
 	REQUIRE(find(OP_MKNOD, 5, &item));
 	n = item.body;
@@ -557,17 +570,19 @@ TEST(a_device_that_the_guest_lacks_is_refused_by_name)
 	CHECK_NOT_COMPILED(
 		LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/dev/ttyUSB0\",\"major\":188,\"minor\":0}]"),
 		"linux.devices[0]: /dev/ttyUSB0 (character device 188:0) needs a driver of the host's kernel");
-	CHECK_NOT_COMPILED(LINUX("\"devices\":[{\"type\":\"b\",\"path\":\"/dev/sda\",\"major\":8,\"minor\":0}]"),
+	CHECK_NOT_COMPILED(LINUX("\"devices\":[{\"type\":\"b\",\"path\":\"/dev/sda\","
+				 "\"major\":8,\"minor\":0}]"),
 			   "linux.devices[0]: /dev/sda is the host's block device 8:0");
 }
 
 TEST(block_devices_become_disks_where_the_runtime_serves_them)
 {
 	input.host_serves = HOST_SERVES_DISKS;
-	COMPILE(LINUX(
-		"\"devices\":[{\"type\":\"b\",\"path\":\"/dev/xvda\",\"major\":8,\"minor\":0,\"fileMode\":432}],"
-		"\"resources\":{\"devices\":[{\"allow\":false},{\"allow\":true,\"type\":\"b\",\"major\":8,\"minor\":0,"
-		"\"access\":\"rm\"}]}"));
+	COMPILE(LINUX("\"devices\":[{\"type\":\"b\",\"path\":\"/dev/xvda\",\"major\":8,\"minor\":0,"
+		      "\"fileMode\":432}],"
+		      "\"resources\":{\"devices\":[{\"allow\":false},{\"allow\":true,\"type\":\"b\","
+		      "\"major\":8,\"minor\":0,"
+		      "\"access\":\"rm\"}]}"));
 	REQUIRE(host.ndisks == 1);
 	CHECK_STR(host.disks[0].path, "/dev/xvda");
 	CHECK_EQ(host.disks[0].major, 8);
@@ -586,7 +601,9 @@ TEST(privileged_lists_are_skipped_with_one_warning)
 	CHECK_EQ(count(OP_CGROUP_DEVICES), 0);
 	release();
 	for (int i = 0; i < 30; i++)
-		len += (size_t)sprintf(text + len, "%s{\"type\":\"b\",\"path\":\"/dev/sd%d\",\"major\":8,\"minor\":%d}",
+		len += (size_t)sprintf(text + len,
+				       "%s{\"type\":\"b\",\"path\":\"/dev/sd%d\","
+				       "\"major\":8,\"minor\":%d}",
 				       i ? "," : "", i, i);
 	sprintf(text + len, "]}");
 	COMPILE(text);
@@ -614,7 +631,8 @@ TEST(the_hosts_network_is_refused_and_none_is_possible)
 	CHECK_NOT_COMPILED("\"linux\":{\"namespaces\":[{\"type\":\"pid\"}]}",
 			   "(--network host): not possible because the "
 			   "container has its own kernel");
-	COMPILE("\"linux\":{\"namespaces\":[{\"type\":\"pid\"}]},\"annotations\":{\"run.husk.network\":\"none\"}");
+	COMPILE("\"linux\":{\"namespaces\":[{\"type\":\"pid\"}]},"
+		"\"annotations\":{\"run.husk.network\":\"none\"}");
 	CHECK_EQ(host.net, HOST_NET_NONE);
 	release();
 }
@@ -652,17 +670,18 @@ TEST(containers_of_a_pod_join_the_namespaces_of_its_vm)
 
 TEST(namespaces_of_strangers_are_refused)
 {
-	CHECK_NOT_COMPILED(
-		"\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"ipc\",\"path\":\"/proc/9/ns/ipc\"}]}",
-		"the ipc namespace /proc/9/ns/ipc belongs to no container of the same VM");
-	CHECK_NOT_COMPILED(
-		"\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"mount\",\"path\":\"/proc/9/ns/mnt\"}]}",
-		"joining the mount namespace");
+	CHECK_NOT_COMPILED("\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"ipc\","
+			   "\"path\":\"/proc/9/ns/ipc\"}]}",
+			   "the ipc namespace /proc/9/ns/ipc belongs to no container of the same VM");
+	CHECK_NOT_COMPILED("\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"mount\","
+			   "\"path\":\"/proc/9/ns/mnt\"}]}",
+			   "joining the mount namespace");
 }
 
 TEST(pinned_namespaces_of_a_pod_are_made_by_its_first_container)
 {
-	COMPILE("\"annotations\":{\"io.kubernetes.cri-o.SandboxID\":\"p\"},\"linux\":{\"namespaces\":[{\"type\":\"network\","
+	COMPILE("\"annotations\":{\"io.kubernetes.cri-o.SandboxID\":\"p\"},"
+		"\"linux\":{\"namespaces\":[{\"type\":\"network\","
 		"\"path\":\"/run/netns/x\"},{\"type\":\"ipc\",\"path\":\"/run/ipcns/x\"}]}");
 	CHECK(has_ns(CLONE_NEWIPC, ""));
 	release();
@@ -678,7 +697,8 @@ static int owner(void *ctx, enum spec_ns_type type, const char *path, const char
 TEST(the_runtime_says_whose_a_namespace_is)
 {
 	input.namespace_owner = owner;
-	COMPILE("\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"pid\",\"path\":\"/proc/7/ns/pid\"},{\"type\":"
+	COMPILE("\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"pid\","
+		"\"path\":\"/proc/7/ns/pid\"},{\"type\":"
 		"\"uts\",\"path\":\"/pinned\"}]}");
 	CHECK(has_ns(CLONE_NEWPID, "target"));
 	CHECK(has_ns(CLONE_NEWUTS, ""));
@@ -693,8 +713,10 @@ TEST(user_and_time_namespaces_bring_their_maps_and_offsets)
 	struct plan_item item;
 	const struct plan_idmap *m;
 
-	COMPILE("\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"user\"},{\"type\":\"time\"}],\"uidMappings\":"
-		"[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],\"gidMappings\":[{\"containerID\":0,\"hostID\":200000,"
+	COMPILE("\"linux\":{\"namespaces\":[{\"type\":\"network\"},{\"type\":\"user\"},"
+		"{\"type\":\"time\"}],\"uidMappings\":"
+		"[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],"
+		"\"gidMappings\":[{\"containerID\":0,\"hostID\":200000,"
 		"\"size\":65536}],\"timeOffsets\":{\"monotonic\":{\"secs\":10,\"nanosecs\":5}}}");
 	CHECK(has_ns(CLONE_NEWUSER, ""));
 	REQUIRE(find(OP_IDMAP, 1, &item));
@@ -713,8 +735,8 @@ TEST(host_side_settings_need_a_host_that_serves_them)
 	CHECK_NOT_COMPILED(LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\"}"), "linux.memoryPolicy: is not possible");
 	CHECK_NOT_COMPILED(LINUX("\"netDevices\":{\"eth1\":{}}"), "linux.netDevices: moving");
 	input.host_serves = HOST_SERVES_RDT | HOST_SERVES_MEMPOLICY | HOST_SERVES_NETDEVS;
-	COMPILE(LINUX(
-		"\"intelRdt\":{\"closID\":\"a\"},\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\"},\"netDevices\":{\"eth1\":{}}"));
+	COMPILE(LINUX("\"intelRdt\":{\"closID\":\"a\"},\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\"},"
+		      "\"netDevices\":{\"eth1\":{}}"));
 	release();
 }
 
@@ -765,7 +787,9 @@ TEST(limits_that_the_guest_cannot_have_are_refused)
 TEST(hostname_is_not_a_sysctl)
 {
 	CHECK_NOT_COMPILED(LINUX("\"sysctl\":{\"kernel.hostname\":\"x\"}"), "use hostname");
-	CHECK_NOT_COMPILED(LINUX("\"sysctl\":{\"kernel/domainname\":\"x\"}") ",\"domainname\":\"y\"", "contradicts");
+	CHECK_NOT_COMPILED(LINUX("\"sysctl\":{\"kernel/domainname\":\"x\"}") ","
+									     "\"domainname\":\"y\"",
+			   "contradicts");
 	COMPILE(LINUX("\"sysctl\":{\"kernel.domainname\":\"y\"}") ",\"domainname\":\"y\"");
 	release();
 }
@@ -824,9 +848,10 @@ TEST(rare_settings_of_the_process_are_passed_on)
 {
 	struct plan_item item;
 
-	COMPILE(PROCESS(
-		"\"scheduler\":{\"policy\":\"SCHED_IDLE\",\"nice\":3},\"ioPriority\":{\"class\":\"IOPRIO_CLASS_IDLE\"},"
-		"\"terminal\":true,\"consoleSize\":{\"height\":5,\"width\":6}") "," LINUX("\"personality\":{\"domain\":\"LINUX32\"}"));
+	COMPILE(PROCESS("\"scheduler\":{\"policy\":\"SCHED_IDLE\",\"nice\":3},"
+			"\"ioPriority\":{\"class\":\"IOPRIO_CLASS_IDLE\"},"
+			"\"terminal\":true,\"consoleSize\":{\"height\":5,"
+			"\"width\":6}") "," LINUX("\"personality\":{\"domain\":\"LINUX32\"}"));
 	REQUIRE(find(OP_SCHED, 0, &item));
 	CHECK_EQ(((const struct plan_sched *)item.body)->policy, SCHED_IDLE);
 	CHECK_EQ(((const struct plan_sched *)item.body)->nice, 3);
@@ -844,7 +869,8 @@ TEST(start_hooks_carry_the_state)
 	struct plan_item item;
 
 	input.state_json = "{\"id\":\"c1\"}";
-	COMPILE("\"hooks\":{\"startContainer\":[{\"path\":\"/h\",\"args\":[\"h\"],\"env\":[\"A=1\",\"B=2\"],\"timeout\":7}]}");
+	COMPILE("\"hooks\":{\"startContainer\":[{\"path\":\"/h\",\"args\":[\"h\"],"
+		"\"env\":[\"A=1\",\"B=2\"],\"timeout\":7}]}");
 	REQUIRE(find(OP_HOOK, 0, &item));
 	CHECK_STR(item.str[0], "/h");
 	CHECK_EQ(item.list[1].count, 2);
@@ -915,7 +941,8 @@ TEST(an_exec_without_a_container_has_no_capability_and_no_filter)
 
 TEST(an_update_writes_what_is_given_and_nothing_else)
 {
-	static const char text[] = "{\"memory\":{\"limit\":67108864,\"swap\":134217728},\"cpu\":{\"shares\":512},"
+	static const char text[] = "{\"memory\":{\"limit\":67108864,\"swap\":134217728},"
+				   "\"cpu\":{\"shares\":512},"
 				   "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]}";
 	struct spec_resources *r = NULL, on_host;
 	struct buf b;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Device rules to eBPF: the program is run by a small interpreter, and its verdict compared with what the list of rules says.
+ * Device rules to eBPF: the program is run by a small interpreter, and its verdict compared with what the list of rules
+ * says.
  */
 // link: oci
 #include "tests/unit/unit.h"

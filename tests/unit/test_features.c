@@ -31,9 +31,7 @@ static struct json *at(struct json *node, const char *a, const char *b)
 
 static bool lists(struct json *array, const char *word)
 {
-	json_for_each (item, array)
-		if (strcmp(item->text, word) == 0)
-			return true;
+	json_for_each(item, array) if (strcmp(item->text, word) == 0) return true;
 	return false;
 }
 
@@ -78,17 +76,19 @@ TEST(every_listed_mount_option_is_taken_by_the_parser)
 	const char *last = "";
 
 	REQUIRE(f);
-	json_for_each (o, at(f, "mountOptions", NULL)) {
+	json_for_each(o, at(f, "mountOptions", NULL))
+	{
 		char text[256];
 
 		CHECK(strcmp(last, o->text) < 0);
 		last = o->text;
 		if (strcmp(o->text, "tmpcopyup") == 0)
-			snprintf(text, sizeof(text), MOUNT("\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"%s\"]"),
-				 o->text);
+			snprintf(text, sizeof(text),
+				 MOUNT("\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"%s\"]"), o->text);
 		else
 			snprintf(text, sizeof(text),
-				 MOUNT("\"destination\":\"/t\",\"source\":\"/s\",\"options\":[\"bind\",\"%s\"]"), o->text);
+				 MOUNT("\"destination\":\"/t\",\"source\":\"/s\",\"options\":[\"bind\",\"%s\"]"),
+				 o->text);
 		CHECK_ACCEPTED(text);
 	}
 	arena_free(arena);

@@ -66,7 +66,9 @@ TEST(root_is_mandatory)
 	CHECK_REFUSED("\"root\":{}", "config.json: root: path is missing");
 	CHECK_REFUSED("\"root\":{\"path\":\"\"}", "root: path is empty");
 	CHECK_REFUSED("\"root\":\"rootfs\"", "root: expected an object, found a string");
-	CHECK_REFUSED("\"root\":{\"path\":\"r\",\"readonly\":1}", "root.readonly: expected a boolean, found a number");
+	CHECK_REFUSED("\"root\":{\"path\":\"r\","
+		      "\"readonly\":1}",
+		      "root.readonly: expected a boolean, found a number");
 }
 
 TEST(a_config_without_process_is_legal)
@@ -93,10 +95,14 @@ TEST(args_and_cwd_are_needed)
 	CHECK_REFUSED("\"process\":{\"cwd\":\"/\"}", "process: args is empty");
 	CHECK_REFUSED("\"process\":{\"cwd\":\"/\",\"args\":[]}", "process: args is empty");
 	CHECK_REFUSED("\"process\":{\"args\":[\"a\"]}", "process: cwd is missing");
-	CHECK_REFUSED("\"process\":{\"args\":[\"a\"],\"cwd\":\"tmp\"}", "process.cwd: \"tmp\" is not an absolute path");
+	CHECK_REFUSED("\"process\":{\"args\":[\"a\"],"
+		      "\"cwd\":\"tmp\"}",
+		      "process.cwd: \"tmp\" is not an absolute path");
 	CHECK_REFUSED("\"process\":{\"args\":[\"a\",7],\"cwd\":\"/\"}",
 		      "config.json: process.args[1]: expected a string, found a number");
-	CHECK_REFUSED("\"process\":{\"args\":\"a\",\"cwd\":\"/\"}", "process.args: expected an array, found a string");
+	CHECK_REFUSED("\"process\":{\"args\":\"a\","
+		      "\"cwd\":\"/\"}",
+		      "process.args: expected an array, found a string");
 }
 
 TEST(the_environment_is_names_and_values)
@@ -109,8 +115,8 @@ TEST(the_environment_is_names_and_values)
 
 TEST(user_ids_are_checked)
 {
-	struct spec *s =
-		config(PROCESS("\"user\":{\"uid\":1000,\"gid\":7,\"umask\":63,\"additionalGids\":[5,4294967295]}"));
+	struct spec *s = config(PROCESS("\"user\":{\"uid\":1000,\"gid\":7,\"umask\":63,"
+					"\"additionalGids\":[5,4294967295]}"));
 
 	REQUIRE(s);
 	CHECK_EQ(s->process->user.uid, 1000);
@@ -123,14 +129,16 @@ TEST(user_ids_are_checked)
 	CHECK_REFUSED(PROCESS("\"user\":{\"uid\":4294967296}"), "process.user.uid");
 	CHECK_REFUSED(PROCESS("\"user\":{\"uid\":4294967295}"), "not a valid id");
 	CHECK_REFUSED(PROCESS("\"user\":{\"umask\":512}"), "umask");
-	CHECK_REFUSED(PROCESS("\"user\":{\"additionalGids\":[1,\"2\"]}"), "additionalGids[1]: expected a number");
+	CHECK_REFUSED(PROCESS("\"user\":{\"additionalGids\":[1,"
+			      "\"2\"]}"),
+		      "additionalGids[1]: expected a number");
 	CHECK_REFUSED(PROCESS("\"user\":\"root\""), "process.user: expected an object");
 }
 
 TEST(rlimits_are_known_unique_and_ordered)
 {
-	struct spec *s = config(
-		PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1024,\"hard\":18446744073709551615}]"));
+	struct spec *s = config(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":1024,"
+					"\"hard\":18446744073709551615}]"));
 
 	REQUIRE(s);
 	CHECK_EQ(s->process->rlimits[0].resource, RLIMIT_NOFILE);
@@ -141,14 +149,19 @@ TEST(rlimits_are_known_unique_and_ordered)
 	CHECK_REFUSED(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1},"
 			      "{\"type\":\"RLIMIT_CPU\",\"soft\":1,\"hard\":1}]"),
 		      "RLIMIT_CPU is there twice");
-	CHECK_REFUSED(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2,\"hard\":1}]"), "above its hard limit");
+	CHECK_REFUSED(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2,"
+			      "\"hard\":1}]"),
+		      "above its hard limit");
 	CHECK_REFUSED(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":2}]"), "hard is missing");
-	CHECK_REFUSED(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":-1,\"hard\":-1}]"), "rlimits[0].soft");
+	CHECK_REFUSED(PROCESS("\"rlimits\":[{\"type\":\"RLIMIT_CPU\",\"soft\":-1,"
+			      "\"hard\":-1}]"),
+		      "rlimits[0].soft");
 }
 
 TEST(capabilities_become_masks)
 {
-	struct spec *s = config(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_CHOWN\",\"CAP_CHECKPOINT_RESTORE\"],"
+	struct spec *s = config(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_CHOWN\","
+					"\"CAP_CHECKPOINT_RESTORE\"],"
 					"\"permitted\":[\"CAP_CHOWN\"],\"effective\":[\"CAP_CHOWN\"]}"));
 
 	REQUIRE(s);
@@ -162,7 +175,8 @@ TEST(capabilities_become_masks)
 
 TEST(unknown_and_ungrantable_capabilities_are_warnings)
 {
-	struct spec *s = config(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_NOSUCH\",\"CHOWN\",\"5\",\"CAP_5\"],"
+	struct spec *s = config(PROCESS("\"capabilities\":{\"bounding\":[\"CAP_NOSUCH\","
+					"\"CHOWN\",\"5\",\"CAP_5\"],"
 					"\"effective\":[\"CAP_KILL\"],\"ambient\":[\"CAP_KILL\"]}"));
 
 	REQUIRE(s);
@@ -179,7 +193,9 @@ TEST(warnings_are_bounded)
 {
 	char *text = malloc(200000);
 	struct spec *s;
-	size_t len = (size_t)sprintf(text, "%s", "\"process\":{" BASE_PROCESS ",\"capabilities\":{\"bounding\":[\"X\"");
+	size_t len = (size_t)sprintf(text, "%s",
+				     "\"process\":{" BASE_PROCESS ","
+				     "\"capabilities\":{\"bounding\":[\"X\"");
 
 	for (int i = 0; i < 20000; i++)
 		len += (size_t)sprintf(text + len, ",\"X\"");
@@ -232,17 +248,23 @@ TEST(scheduler_values_fit_their_policy)
 	CHECK_EQ(s->process->scheduler.flags, 1);
 	spec_free(s);
 	CHECK_ACCEPTED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_BATCH\",\"nice\":-20}"));
-	CHECK_ACCEPTED(
-		PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":1,\"deadline\":2,\"period\":2}"));
+	CHECK_ACCEPTED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":1,"
+			       "\"deadline\":2,\"period\":2}"));
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_ISO\"}"), "not a scheduling policy");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{}"), "policy is missing");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"nice\":20}"), "nice");
-	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"priority\":1}"), "priority 1 does not fit");
+	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\","
+			      "\"priority\":1}"),
+		      "priority 1 does not fit");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_RR\"}"), "priority 0 does not fit");
-	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"runtime\":1}"), "SCHED_DEADLINE only");
+	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\","
+			      "\"runtime\":1}"),
+		      "SCHED_DEADLINE only");
 	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_DEADLINE\",\"runtime\":3,\"deadline\":2}"),
 		      "needs 0 <");
-	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\",\"flags\":[\"X\"]}"), "not a scheduler flag");
+	CHECK_REFUSED(PROCESS("\"scheduler\":{\"policy\":\"SCHED_OTHER\","
+			      "\"flags\":[\"X\"]}"),
+		      "not a scheduler flag");
 }
 
 TEST(io_priority_becomes_the_kernels_number)
@@ -253,7 +275,9 @@ TEST(io_priority_becomes_the_kernels_number)
 	CHECK_EQ(s->process->ioprio.v, 2 << 13 | 4);
 	spec_free(s);
 	CHECK_REFUSED(PROCESS("\"ioPriority\":{\"class\":\"BE\"}"), "not an I/O priority class");
-	CHECK_REFUSED(PROCESS("\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\",\"priority\":8}"), "ioPriority.priority");
+	CHECK_REFUSED(PROCESS("\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\","
+			      "\"priority\":8}"),
+		      "ioPriority.priority");
 }
 
 TEST(affinity_is_a_list_of_cpus)
@@ -293,7 +317,9 @@ static struct spec_mount mount_of(const char *members, struct spec **keep)
 	return s->mounts[0];
 }
 
-#define TMPFS(options) MOUNT("\"destination\":\"/t\",\"type\":\"tmpfs\",\"source\":\"tmpfs\",\"options\":[" options "]")
+#define TMPFS(options)                                                          \
+	MOUNT("\"destination\":\"/t\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"," \
+	      "\"options\":[" options "]")
 #define BIND(options) MOUNT("\"destination\":\"/t\",\"source\":\"/s\",\"options\":[" options "]")
 
 TEST(mount_options_become_flags_and_data)
@@ -373,7 +399,9 @@ TEST(propagation_is_separate)
 
 TEST(an_option_that_a_bind_cannot_have_is_refused)
 {
-	CHECK_REFUSED(BIND("\"bind\",\"size=5\""), "mounts[0].options[1]: \"size=5\" is not an option of a bind mount");
+	CHECK_REFUSED(BIND("\"bind\","
+			   "\"size=5\""),
+		      "mounts[0].options[1]: \"size=5\" is not an option of a bind mount");
 	CHECK_REFUSED(BIND("\"bind\",\"tmpcopyup\""), "tmpcopyup is an option of tmpfs only");
 	CHECK_REFUSED(TMPFS("\"idmap\""), "only a bind mount");
 	CHECK_REFUSED(TMPFS("\"idmap=uids=0-1-2\""), "give the mappings as uidMappings");
@@ -384,12 +412,16 @@ TEST(mounts_need_a_destination_and_something_to_mount)
 	CHECK_REFUSED(MOUNT("\"type\":\"proc\""), "mounts[0]: destination is missing");
 	CHECK_REFUSED(MOUNT("\"destination\":\"/x\""), "neither a type nor the option bind");
 	CHECK_REFUSED(MOUNT("\"destination\":\"/x\",\"type\":\"bind\""), "needs the path of its source");
-	CHECK_REFUSED(MOUNT("\"destination\":\"/\",\"type\":\"tmpfs\""), "not a path below the container's root");
+	CHECK_REFUSED(MOUNT("\"destination\":\"/\","
+			    "\"type\":\"tmpfs\""),
+		      "not a path below the container's root");
 	CHECK_REFUSED(MOUNT("\"destination\":\"/a/../..\",\"type\":\"tmpfs\""), "not a path below");
 	CHECK_REFUSED(MOUNT("\"destination\":\"\",\"type\":\"tmpfs\""), "not a path below");
 	CHECK_REFUSED("\"mounts\":[\"x\"]", "mounts[0]: expected an object, found a string");
 	CHECK_REFUSED("\"mounts\":{}", "mounts: expected an array, found an object");
-	CHECK_REFUSED(MOUNT("\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[1]"), "mounts[0].options[0]");
+	CHECK_REFUSED(MOUNT("\"destination\":\"/x\",\"type\":\"tmpfs\","
+			    "\"options\":[1]"),
+		      "mounts[0].options[0]");
 }
 
 TEST(destinations_are_made_clean_and_absolute)
@@ -430,7 +462,8 @@ TEST(namespaces_are_known_unique_and_absolute)
 TEST(user_namespaces_and_mappings_go_together)
 {
 	CHECK_ACCEPTED(USER_NS(
-		"\"uidMappings\":[" MAP("0", "100000", "65536") "],\"gidMappings\":[" MAP("0", "100000", "65536") "]"));
+		"\"uidMappings\":[" MAP("0", "100000", "65536") "],"
+								"\"gidMappings\":[" MAP("0", "100000", "65536") "]"));
 	CHECK_REFUSED(USER_NS("\"uidMappings\":[" MAP("0", "100000", "65536") "]"),
 		      "needs uidMappings and gidMappings");
 	CHECK_REFUSED(LINUX("\"uidMappings\":[" MAP("0", "1", "1") "]"), "need a user namespace");
@@ -457,7 +490,8 @@ TEST(time_offsets_need_a_time_namespace)
 
 TEST(devices_are_checked)
 {
-	struct spec *s = config(LINUX("\"devices\":[{\"type\":\"u\",\"path\":\"/dev//x\",\"major\":1,\"minor\":3,"
+	struct spec *s = config(LINUX("\"devices\":[{\"type\":\"u\",\"path\":\"/dev//x\","
+				      "\"major\":1,\"minor\":3,"
 				      "\"fileMode\":8630,\"uid\":5},{\"type\":\"p\",\"path\":\"/dev/f\"}]"));
 
 	REQUIRE(s);
@@ -470,8 +504,12 @@ TEST(devices_are_checked)
 	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"x\",\"path\":\"/d\"}]"), "type \"x\" is not one of");
 	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":1}]"),
 		      "major and minor are needed");
-	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"d\",\"major\":1,\"minor\":1}]"), "absolute");
-	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":4096,\"minor\":1}]"), "major");
+	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"d\",\"major\":1,"
+			    "\"minor\":1}]"),
+		      "absolute");
+	CHECK_REFUSED(LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/d\",\"major\":4096,"
+			    "\"minor\":1}]"),
+		      "major");
 }
 
 TEST(network_devices_are_interface_names)
@@ -488,7 +526,8 @@ TEST(network_devices_are_interface_names)
 
 TEST(sysctl_names_stay_below_proc_sys)
 {
-	CHECK_ACCEPTED(LINUX("\"sysctl\":{\"net.ipv4.ip_forward\":\"1\",\"net/ipv4/conf/eth0.100/rp_filter\":\"0\"}"));
+	CHECK_ACCEPTED(LINUX("\"sysctl\":{\"net.ipv4.ip_forward\":\"1\","
+			     "\"net/ipv4/conf/eth0.100/rp_filter\":\"0\"}"));
 	CHECK_REFUSED(LINUX("\"sysctl\":{\"net/../../self/oom_score_adj\":\"1\"}"), "is not the name of a sysctl");
 	CHECK_REFUSED(LINUX("\"sysctl\":{\"..\":\"1\"}"), "is not the name of a sysctl");
 	CHECK_REFUSED(LINUX("\"sysctl\":{\"\":\"1\"}"), "is not the name of a sysctl");
@@ -505,20 +544,24 @@ TEST(covered_paths_are_absolute)
 
 TEST(personality_and_propagation_are_known_values)
 {
-	struct spec *s = config(LINUX("\"personality\":{\"domain\":\"LINUX32\"},\"rootfsPropagation\":\"rslave\""));
+	struct spec *s = config(LINUX("\"personality\":{\"domain\":\"LINUX32\"},"
+				      "\"rootfsPropagation\":\"rslave\""));
 
 	REQUIRE(s);
 	CHECK_EQ(s->lin.personality.v, 8);
 	CHECK_EQ(s->lin.rootfs_propagation, MS_SLAVE | MS_REC);
 	spec_free(s);
 	CHECK_REFUSED(LINUX("\"personality\":{\"domain\":\"BSD\"}"), "neither LINUX nor LINUX32");
-	CHECK_REFUSED(LINUX("\"personality\":{\"domain\":\"LINUX\",\"flags\":[\"x\"]}"), "no personality flags");
+	CHECK_REFUSED(LINUX("\"personality\":{\"domain\":\"LINUX\","
+			    "\"flags\":[\"x\"]}"),
+		      "no personality flags");
 	CHECK_REFUSED(LINUX("\"rootfsPropagation\":\"ro\""), "not shared, slave, private or unbindable");
 }
 
 TEST(resctrl_and_numa_settings_are_checked)
 {
-	struct spec *s = config(LINUX("\"intelRdt\":{\"closID\":\"g\",\"memBwSchema\":\"MB:0=20\",\"l3CacheSchema\":"
+	struct spec *s = config(LINUX("\"intelRdt\":{\"closID\":\"g\","
+				      "\"memBwSchema\":\"MB:0=20\",\"l3CacheSchema\":"
 				      "\"L3:0=f\",\"schemata\":[\"L2:0=1\"],\"enableMonitoring\":true},"
 				      "\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"0-1\",\"flags\":"
 				      "[\"MPOL_F_STATIC_NODES\"]}"));
@@ -540,7 +583,8 @@ TEST(resctrl_and_numa_settings_are_checked)
 
 TEST(zero_resources_mean_unset)
 {
-	struct spec *s = config(RESOURCES("\"memory\":{\"limit\":0,\"disableOOMKiller\":false},\"cpu\":{\"shares\":0,"
+	struct spec *s = config(RESOURCES("\"memory\":{\"limit\":0,\"disableOOMKiller\":false},"
+					  "\"cpu\":{\"shares\":0,"
 					  "\"quota\":0,\"cpus\":\"\"},\"blockIO\":{\"weight\":0}"));
 
 	REQUIRE(s);
@@ -565,15 +609,21 @@ TEST(resource_values_are_checked)
 		      "weightDevice[0]: has neither weight nor leafWeight");
 	CHECK_REFUSED(RESOURCES("\"blockIO\":{\"throttleReadBpsDevice\":[{\"major\":8,\"minor\":0}]}"),
 		      "rate is missing");
-	CHECK_REFUSED(RESOURCES("\"hugepageLimits\":[{\"pageSize\":\"2M\",\"limit\":1}]"), "not of the form 2MB");
+	CHECK_REFUSED(RESOURCES("\"hugepageLimits\":[{\"pageSize\":\"2M\","
+				"\"limit\":1}]"),
+		      "not of the form 2MB");
 	CHECK_REFUSED(RESOURCES("\"rdma\":{\"mlx\":{}}"), "neither hcaHandles nor hcaObjects");
 	CHECK_REFUSED(RESOURCES("\"unified\":{\"../x.y\":\"1\"}"), "not the name of a cgroup file");
 	CHECK_REFUSED(RESOURCES("\"unified\":{\"memory\":\"1\"}"), "not the name of a cgroup file");
 	CHECK_REFUSED(RESOURCES("\"unified\":{\"memory.max\":1}"), "expected a string, found a number");
 	CHECK_REFUSED(RESOURCES("\"network\":{\"priorities\":[{\"name\":\"\",\"priority\":1}]}"),
 		      "not an interface name");
-	CHECK_REFUSED(RESOURCES("\"devices\":[{\"allow\":true,\"type\":\"d\"}]"), "type \"d\" is not one of a, b, c");
-	CHECK_REFUSED(RESOURCES("\"devices\":[{\"allow\":true,\"access\":\"rx\"}]"), "is not made of r, w and m");
+	CHECK_REFUSED(RESOURCES("\"devices\":[{\"allow\":true,"
+				"\"type\":\"d\"}]"),
+		      "type \"d\" is not one of a, b, c");
+	CHECK_REFUSED(RESOURCES("\"devices\":[{\"allow\":true,"
+				"\"access\":\"rx\"}]"),
+		      "is not made of r, w and m");
 	CHECK_REFUSED(RESOURCES("\"pids\":{\"limit\":1.5}"), "pids.limit");
 }
 
@@ -589,8 +639,8 @@ TEST(what_cgroup_v2_has_not_is_a_warning)
 
 TEST(device_rules_have_defaults)
 {
-	struct spec *s =
-		config(RESOURCES("\"devices\":[{\"allow\":false},{\"allow\":true,\"type\":\"c\",\"major\":5}]"));
+	struct spec *s = config(RESOURCES("\"devices\":[{\"allow\":false},{\"allow\":true,\"type\":\"c\","
+					  "\"major\":5}]"));
 
 	REQUIRE(s);
 	CHECK(s->lin.resources.devices_set);
@@ -624,7 +674,9 @@ TEST(seccomp_values_are_checked)
 	CHECK_REFUSED(RULE("\"names\":[\"a\"]"), "action is missing");
 	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_KILL\",\"errnoRet\":1"),
 		      "errnoRet does not go with");
-	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":5000"), "more than 4095");
+	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_ERRNO\","
+			   "\"errnoRet\":5000"),
+		      "more than 4095");
 	CHECK_REFUSED(RULE("\"names\":[\"a\"],\"action\":\"SCMP_ACT_KILL\",\"args\":[{\"index\":6,\"value\":1,"
 			   "\"op\":\"SCMP_CMP_EQ\"}]"),
 		      "args[0]: index 6");
@@ -635,8 +687,8 @@ TEST(seccomp_values_are_checked)
 
 TEST(foreign_architectures_are_left_out_and_the_native_one_is_there)
 {
-	struct spec *s =
-		config(SECCOMP("\"architectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_AARCH64\",\"SCMP_ARCH_X86\"]"));
+	struct spec *s = config(SECCOMP("\"architectures\":[\"SCMP_ARCH_X86\",\"SCMP_ARCH_AARCH64\","
+					"\"SCMP_ARCH_X86\"]"));
 
 	REQUIRE(s);
 	CHECK_EQ(s->lin.seccomp->narchs, 2);
@@ -751,8 +803,8 @@ TEST(pods_of_cri_are_recognised)
 	REQUIRE(s);
 	CHECK_EQ(s->pod.role, POD_CONTAINER);
 	spec_free(s);
-	s = config(
-		"\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"container\",\"io.kubernetes.cri-o.SandboxID\":\"p\"}");
+	s = config("\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"container\","
+		   "\"io.kubernetes.cri-o.SandboxID\":\"p\"}");
 	REQUIRE(s);
 	CHECK_EQ(s->pod.role, POD_CONTAINER);
 	CHECK_STR(s->pod.sandbox_id, "p");
@@ -797,7 +849,8 @@ TEST(a_file_that_is_too_big_is_refused)
 
 TEST(process_json_parses_alone)
 {
-	static const char text[] = "{\"args\":[\"sh\"],\"cwd\":\"/\",\"terminal\":true,\"apparmorProfile\":\"p\"}";
+	static const char text[] = "{\"args\":[\"sh\"],\"cwd\":\"/\",\"terminal\":true,"
+				   "\"apparmorProfile\":\"p\"}";
 	struct spec_process *p;
 
 	CHECK_EQ(process_parse(text, strlen(text), &p, &help_error), 0);
