@@ -135,7 +135,8 @@ static int check_unused(const struct cgroup *cg, struct error *err)
 			continue;
 		n = dir_processes(cg->dirs[i]);
 		if (n)
-			return error_set(err, 0, "container's cgroup is not empty: %u process(es) found in %s", n, cg->dirs[i]);
+			return error_set(err, 0, "container's cgroup is not empty: %u process(es) found in %s", n,
+					 cg->dirs[i]);
 		if (dir_frozen(cg, cg->dirs[i]))
 			return error_set(err, 0, "container's cgroup unexpectedly frozen: %s", cg->dirs[i]);
 	}
@@ -149,16 +150,18 @@ static bool may_lack(int rc, bool rootless)
 
 int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, struct error *err)
 {
-	char *mounts[CGROUP_HIERARCHIES] = {CGROUP_ROOT};
+	char *mounts[CGROUP_HIERARCHIES] = { CGROUP_ROOT };
 	unsigned int n = 1;
 	int rc = 0;
 
-	*cg = (struct cgroup){.mode = cgroup_host_mode()};
+	*cg = (struct cgroup){ .mode = cgroup_host_mode() };
 	if (cg->mode == CGROUP_NONE) {
 		if (rootless)
 			return 0;
-		return error_set(err, 0, "no cgroup hierarchy is mounted on " CGROUP_ROOT
-					 "; mount one (mount -t cgroup2 none " CGROUP_ROOT ") or use --cgroup-manager=disabled");
+		return error_set(err, 0,
+				 "no cgroup hierarchy is mounted on " CGROUP_ROOT
+				 "; mount one (mount -t cgroup2 none " CGROUP_ROOT
+				 ") or use --cgroup-manager=disabled");
 	}
 	if (cg->mode == CGROUP_V1)
 		n = cgroup_v1_mounts(mounts);
@@ -194,7 +197,7 @@ int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootle
 
 void cgroup_from_dirs(struct cgroup *cg, const struct strings *dirs)
 {
-	*cg = (struct cgroup){.mode = dirs->n ? cgroup_host_mode() : CGROUP_NONE};
+	*cg = (struct cgroup){ .mode = dirs->n ? cgroup_host_mode() : CGROUP_NONE };
 	for (size_t i = 0; i < dirs->n && i < CGROUP_HIERARCHIES; i++)
 		cg->dirs[cg->ndirs++] = xstrdup(dirs->v[i]);
 }
@@ -203,7 +206,7 @@ void cgroup_free(struct cgroup *cg)
 {
 	for (unsigned int i = 0; i < cg->ndirs; i++)
 		free(cg->dirs[i]);
-	*cg = (struct cgroup){0};
+	*cg = (struct cgroup){ 0 };
 }
 
 /* ---- limits ---- */
@@ -230,10 +233,11 @@ static int v2_emit(void *ctx, const char *file, const char *value, struct error 
 	}
 	rc = file_write_at(AT_FDCWD, name, value);
 	if (rc == -ENOENT)
-		return error_set(err, 0,
-				 "cannot set %s = %s: the controller is not available in %s (is it enabled in the parents' "
-				 "cgroup.subtree_control?)",
-				 file, value, cg->dirs[0]);
+		return error_set(
+			err, 0,
+			"cannot set %s = %s: the controller is not available in %s (is it enabled in the parents' "
+			"cgroup.subtree_control?)",
+			file, value, cg->dirs[0]);
 	return rc < 0 ? error_set(err, -rc, "cannot write \"%s\" to %s", value, name) : 0;
 }
 

@@ -14,8 +14,8 @@
 #include "../oci/spec.h"
 
 enum cgroup_mode {
-	CGROUP_NONE,   /* --cgroup-manager=disabled, or nothing is mounted */
-	CGROUP_V1,     /* v1 controllers; a hybrid's unified tree has none and is left alone */
+	CGROUP_NONE, /* --cgroup-manager=disabled, or nothing is mounted */
+	CGROUP_V1,   /* v1 controllers; a hybrid's unified tree has none and is left alone */
 	CGROUP_V2,
 };
 

@@ -58,12 +58,14 @@ enum check_result check_cpu(struct check_line *l)
 		return check_say(l, CHECK_PASS, "", "Intel VT-x, %ld CPUs", n);
 	if (line && strstr(line, " svm"))
 		return check_say(l, CHECK_PASS, "", "AMD-V, %ld CPUs", n);
-	return check_say(l, CHECK_WARN,
-			 "enable virtualization (VT-x, AMD-V/SVM) in the firmware; in a cloud VM, enable nested virtualization",
-			 "the CPU shows neither vmx nor svm");
+	return check_say(
+		l, CHECK_WARN,
+		"enable virtualization (VT-x, AMD-V/SVM) in the firmware; in a cloud VM, enable nested virtualization",
+		"the CPU shows neither vmx nor svm");
 }
 
-static enum check_result device(struct check_line *l, const char *path, enum check_result bad, const char *missing, const char *denied)
+static enum check_result device(struct check_line *l, const char *path, enum check_result bad, const char *missing,
+				const char *denied)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
 	int e = errno;
@@ -77,9 +79,10 @@ static enum check_result device(struct check_line *l, const char *path, enum che
 
 enum check_result check_tun(struct check_line *l)
 {
-	return device(l, "/dev/net/tun", CHECK_FAIL,
-		      "modprobe tun (and mknod /dev/net/tun c 10 200 where devtmpfs is missing); without it containers get no network",
-		      "run husk as root, or give the user access to /dev/net/tun");
+	return device(
+		l, "/dev/net/tun", CHECK_FAIL,
+		"modprobe tun (and mknod /dev/net/tun c 10 200 where devtmpfs is missing); without it containers get no network",
+		"run husk as root, or give the user access to /dev/net/tun");
 }
 
 enum check_result check_vhost(struct check_line *l)
@@ -91,7 +94,7 @@ enum check_result check_vhost(struct check_line *l)
 /* Built in, loaded, or a module that can be loaded. */
 static bool module_there(const char *release, const char *name)
 {
-	static const char *const lists[] = {"modules.builtin", "modules.dep"};
+	static const char *const lists[] = { "modules.builtin", "modules.dep" };
 	CLEAN_FREE char *loaded = xasprintf("/sys/module/%s", name);
 	CLEAN_FREE char *needle = xasprintf("/%s.ko", name);
 
@@ -109,13 +112,14 @@ static bool module_there(const char *release, const char *name)
 
 enum check_result check_tc(struct check_line *l)
 {
-	static const char *const modules[] = {"sch_ingress", "act_mirred"};
+	static const char *const modules[] = { "sch_ingress", "act_mirred" };
 	struct utsname u;
 
 	uname(&u);
 	for (size_t i = 0; i < ARRAY_LEN(modules); i++)
 		if (!module_there(u.release, modules[i]))
-			return check_say(l, CHECK_WARN, "install the kernel's full module package; containers with a network need it",
+			return check_say(l, CHECK_WARN,
+					 "install the kernel's full module package; containers with a network need it",
 					 "kernel module %s is not there", modules[i]);
 	return check_say(l, CHECK_PASS, "", "sch_ingress and act_mirred are there");
 }
@@ -136,7 +140,8 @@ enum check_result check_cgroup(struct check_line *l)
 	case CGROUP_V1:
 		return check_say(l, CHECK_PASS, "", "v1 (or hybrid)");
 	default:
-		return check_say(l, CHECK_FAIL, "mount -t cgroup2 none /sys/fs/cgroup", "no hierarchy on /sys/fs/cgroup");
+		return check_say(l, CHECK_FAIL, "mount -t cgroup2 none /sys/fs/cgroup",
+				 "no hierarchy on /sys/fs/cgroup");
 	}
 }
 
@@ -160,8 +165,9 @@ enum check_result check_landlock(struct check_line *l)
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	if (abi < 0)
-		return check_say(l, CHECK_WARN, "boot with lsm=landlock,...: it is one more wall around the VMM, not a condition", "%s",
-				 errno == ENOSYS ? "not in this kernel" : "switched off");
+		return check_say(l, CHECK_WARN,
+				 "boot with lsm=landlock,...: it is one more wall around the VMM, not a condition",
+				 "%s", errno == ENOSYS ? "not in this kernel" : "switched off");
 	return check_say(l, CHECK_PASS, "", "ABI %ld", abi);
 }
 
@@ -170,7 +176,8 @@ enum check_result check_seccomp(struct check_line *l)
 	uint32_t action = SECCOMP_RET_KILL_PROCESS;
 
 	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0)
-		return check_say(l, CHECK_FAIL, "use a kernel with CONFIG_SECCOMP_FILTER", "%s", error_errno_text(errno));
+		return check_say(l, CHECK_FAIL, "use a kernel with CONFIG_SECCOMP_FILTER", "%s",
+				 error_errno_text(errno));
 	return check_say(l, CHECK_PASS, "", "filters available");
 }
 
@@ -180,8 +187,9 @@ enum check_result check_thp(struct check_line *l)
 
 	if (text && (strstr(text, "[always]") || strstr(text, "[madvise]")))
 		return check_say(l, CHECK_PASS, "", "%s", strstr(text, "[always]") ? "always" : "madvise");
-	return check_say(l, CHECK_WARN, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled: VMs start a third faster",
-			 "%s", text ? "never" : "not in this kernel");
+	return check_say(l, CHECK_WARN,
+			 "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled: VMs start a third faster", "%s",
+			 text ? "never" : "not in this kernel");
 }
 
 enum check_result check_root_dir(struct check_line *l, const char *root)
@@ -191,6 +199,7 @@ enum check_result check_root_dir(struct check_line *l, const char *root)
 	if (!rc && access(root, W_OK | X_OK) < 0)
 		rc = -errno;
 	if (rc < 0)
-		return check_say(l, CHECK_FAIL, "choose a writable one with --root", "%s: %s", root, error_errno_text(-rc));
+		return check_say(l, CHECK_FAIL, "choose a writable one with --root", "%s: %s", root,
+				 error_errno_text(-rc));
 	return check_say(l, CHECK_PASS, "", "%s", root);
 }

@@ -19,15 +19,16 @@
 
 enum check_result check_files(struct check_line *l, struct vmm_files *files)
 {
-	struct error err = {0};
+	struct error err = { 0 };
 	struct stat k, i;
 
 	if (vmm_find(files, &err) < 0)
-		return check_say(l, CHECK_FAIL, "make && make install, or set HUSK_VMM, HUSK_KERNEL, HUSK_INITRAMFS", "%s", err.text);
+		return check_say(l, CHECK_FAIL, "make && make install, or set HUSK_VMM, HUSK_KERNEL, HUSK_INITRAMFS",
+				 "%s", err.text);
 	if (fstat(files->kernel_fd, &k) < 0 || fstat(files->initrd_fd, &i) < 0)
 		return check_say(l, CHECK_FAIL, "", "%s", error_errno_text(errno));
-	return check_say(l, CHECK_PASS, "", "%s, kernel %.1f MiB, initramfs %.1f MiB", files->vmm, (double)k.st_size / 1048576.0,
-			 (double)i.st_size / 1048576.0);
+	return check_say(l, CHECK_PASS, "", "%s, kernel %.1f MiB, initramfs %.1f MiB", files->vmm,
+			 (double)k.st_size / 1048576.0, (double)i.st_size / 1048576.0);
 }
 
 enum check_result check_kvm(struct check_line *l, const struct vmm_files *files)
@@ -44,7 +45,7 @@ enum check_result check_kvm(struct check_line *l, const struct vmm_files *files)
 		return check_say(l, CHECK_FAIL, "", "%s", error_errno_text(errno));
 	pid = fork();
 	if (!pid) {
-		char *const argv[] = {files->vmm, "--probe", NULL}, *const env[] = {NULL};
+		char *const argv[] = { files->vmm, "--probe", NULL }, *const env[] = { NULL };
 
 		if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
 			_exit(127);
@@ -69,8 +70,8 @@ struct boot {
 	double entry, ready, answer;
 };
 
-static int boot_once(const struct vmm_files *files, uint32_t cpus, int listen, const struct sockaddr *sa, socklen_t sa_len, int log,
-		     struct boot *b, struct error *err)
+static int boot_once(const struct vmm_files *files, uint32_t cpus, int listen, const struct sockaddr *sa,
+		     socklen_t sa_len, int log, struct boot *b, struct error *err)
 {
 	uint64_t t0, deadline = mono_ns() + (BOOT_LIMIT_MS + 1000) * 1000000ull;
 	CLEAN_FD int ctl = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -120,9 +121,9 @@ static int boot_once(const struct vmm_files *files, uint32_t cpus, int listen, c
 enum check_result check_boot(struct check_line *l, const struct vmm_files *files, uint32_t cpus)
 {
 	CLEAN_FREE char *path = xasprintf("/tmp/husk-check.%d", (int)getpid());
-	struct error err = {0};
+	struct error err = { 0 };
 	char line[512] = "";
-	struct boot b = {0};
+	struct boot b = { 0 };
 	int log[2], listen, rc;
 	ssize_t n;
 
@@ -144,7 +145,8 @@ enum check_result check_boot(struct check_line *l, const struct vmm_files *files
 	close(log[0]);
 	close(log[1]);
 	if (rc < 0)
-		return check_say(l, CHECK_FAIL, "run again with a guest kernel log: husk --debug run", "%s", *line ? line : err.text);
-	return check_say(l, CHECK_PASS, "", "%u MiB, %u vCPU: kernel entered after %.1f ms, agent ready after %.1f ms", BOOT_MIB, cpus,
-			 b.entry, b.ready > 0 ? b.ready : b.answer);
+		return check_say(l, CHECK_FAIL, "run again with a guest kernel log: husk --debug run", "%s",
+				 *line ? line : err.text);
+	return check_say(l, CHECK_PASS, "", "%u MiB, %u vCPU: kernel entered after %.1f ms, agent ready after %.1f ms",
+			 BOOT_MIB, cpus, b.entry, b.ready > 0 ? b.ready : b.answer);
 }

@@ -11,7 +11,7 @@
 
 #define LINES_MAX 20
 
-static const char *const words[] = {[CHECK_PASS] = "pass", [CHECK_WARN] = "warn", [CHECK_FAIL] = "FAIL"};
+static const char *const words[] = { [CHECK_PASS] = "pass", [CHECK_WARN] = "warn", [CHECK_FAIL] = "FAIL" };
 
 static void print_line(const struct check_line *l)
 {
@@ -23,8 +23,8 @@ static void print_line(const struct check_line *l)
 
 static void print_json(const struct check_line *l, size_t n, enum check_result worst)
 {
-	static const char *const json_words[] = {[CHECK_PASS] = "pass", [CHECK_WARN] = "warn", [CHECK_FAIL] = "fail"};
-	struct json_writer w = {0};
+	static const char *const json_words[] = { [CHECK_PASS] = "pass", [CHECK_WARN] = "warn", [CHECK_FAIL] = "fail" };
+	struct json_writer w = { 0 };
 	CLEAN_FREE char *text = NULL;
 
 	json_write_object(&w, NULL);
@@ -52,20 +52,20 @@ int cmd_check(const struct globals *g, int argc, char **argv, struct error *err)
 		const char *name;
 		enum check_result (*fn)(struct check_line *l);
 	} host[] = {
-		{"kernel", check_kernel},	    {"cpu", check_cpu},
-		{"tun device", check_tun},	    {"vhost-net", check_vhost},
-		{"traffic control", check_tc},	    {"cgroups", check_cgroup},
-		{"user namespaces", check_userns},  {"seccomp", check_seccomp},
-		{"landlock", check_landlock},	    {"huge pages", check_thp},
+		{ "kernel", check_kernel },	     { "cpu", check_cpu },
+		{ "tun device", check_tun },	     { "vhost-net", check_vhost },
+		{ "traffic control", check_tc },     { "cgroups", check_cgroup },
+		{ "user namespaces", check_userns }, { "seccomp", check_seccomp },
+		{ "landlock", check_landlock },	     { "huge pages", check_thp },
 	};
 	bool json = false, no_boot = false;
 	const struct option table[] = {
-		{"json", 0, OPT_FLAG, &json, "", "as JSON"},
-		{"no-boot", 0, OPT_FLAG, &no_boot, "", "do not boot a VM at the end"},
-		{0},
+		{ "json", 0, OPT_FLAG, &json, "", "as JSON" },
+		{ "no-boot", 0, OPT_FLAG, &no_boot, "", "do not boot a VM at the end" },
+		{ 0 },
 	};
-	struct vmm_files files = {.kernel_fd = -1, .initrd_fd = -1};
-	struct check_line lines[LINES_MAX] = {0}, *l = lines;
+	struct vmm_files files = { .kernel_fd = -1, .initrd_fd = -1 };
+	struct check_line lines[LINES_MAX] = { 0 }, *l = lines;
 	enum check_result worst = CHECK_PASS;
 	int first;
 
@@ -74,14 +74,14 @@ int cmd_check(const struct globals *g, int argc, char **argv, struct error *err)
 		return 0;
 	if (first < 0 || verb_words(argc, argv, first, 0, 0, usage, err) < 0)
 		return -1;
-#define RUN(text, call)                                              \
-	do {                                                         \
-		l->name = (text);                                    \
-		l->result = (call);                                  \
-		worst = l->result > worst ? l->result : worst;       \
-		if (!json)                                           \
-			print_line(l);                               \
-		l++;                                                 \
+#define RUN(text, call)                                        \
+	do {                                                   \
+		l->name = (text);                              \
+		l->result = (call);                            \
+		worst = l->result > worst ? l->result : worst; \
+		if (!json)                                     \
+			print_line(l);                         \
+		l++;                                           \
 	} while (0)
 	for (size_t i = 0; i < ARRAY_LEN(host); i++)
 		RUN(host[i].name, host[i].fn(l));
@@ -99,8 +99,9 @@ int cmd_check(const struct globals *g, int argc, char **argv, struct error *err)
 	if (json)
 		print_json(lines, (size_t)(l - lines), worst);
 	else
-		printf("\n%s\n", worst == CHECK_FAIL   ? "husk cannot run containers here yet."
-				 : worst == CHECK_WARN ? "husk runs containers here; what is marked warn is worth a look."
-						       : "husk runs containers here.");
+		printf("\n%s\n", worst == CHECK_FAIL ? "husk cannot run containers here yet."
+				 : worst == CHECK_WARN
+					 ? "husk runs containers here; what is marked warn is worth a look."
+					 : "husk runs containers here.");
 	return worst == CHECK_FAIL ? 1 : 0;
 }

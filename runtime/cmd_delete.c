@@ -23,18 +23,19 @@
 static void kill_politely(struct container *c)
 {
 	uint64_t deadline = mono_ns() + POLITE_NS;
-	struct wire_signal sig = {.signo = SIGKILL};
+	struct wire_signal sig = { .signo = SIGKILL };
 	uint8_t payload[sizeof(sig) + 256];
 	struct error ignored;
 	struct session *s = vm_session(c, deadline, &ignored);
 	CLEAN_FD int pidfd = (int)syscall(SYS_pidfd_open, c->state->pid, 0);
-	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
 	if (!s)
 		return;
 	memcpy(payload, &sig, sizeof(sig));
 	memcpy(payload + sizeof(sig), c->id, strlen(c->id));
-	if (session_request(s, WIRE_SIGNAL, payload, sizeof(sig) + strlen(c->id), deadline, NULL, &ignored) == 0 && pidfd >= 0)
+	if (session_request(s, WIRE_SIGNAL, payload, sizeof(sig) + strlen(c->id), deadline, NULL, &ignored) == 0 &&
+	    pidfd >= 0)
 		poll(&p, 1, (int)((deadline - mono_ns()) / 1000000 % 10000));
 	session_free(s);
 }
@@ -69,7 +70,7 @@ static int delete_locked(struct container *c, bool force, struct error *err)
 	return rc;
 }
 
-static int delete(const struct globals *g, const char *id, bool force, struct error *err)
+static int delete (const struct globals *g, const char *id, bool force, struct error *err)
 {
 	struct container c;
 	int rc = container_open(&c, g->root, id, force, err);
@@ -84,7 +85,7 @@ static int delete(const struct globals *g, const char *id, bool force, struct er
 		rc = delete_locked(&c, force, err);
 	container_close(&c);
 	if (rc < 0 && force && err->code == ENOENT) {
-		*err = (struct error){0};
+		*err = (struct error){ 0 };
 		return 0;
 	}
 	return rc;
@@ -95,8 +96,8 @@ int cmd_delete(const struct globals *g, int argc, char **argv, struct error *err
 	static const char usage[] = "[--force] ID";
 	bool force = false;
 	const struct option table[] = {
-		{"force", 'f', OPT_FLAG, &force, "", "kill it if it runs; no error when it does not exist"},
-		{0},
+		{ "force", 'f', OPT_FLAG, &force, "", "kill it if it runs; no error when it does not exist" },
+		{ 0 },
 	};
 	int first;
 
@@ -105,5 +106,5 @@ int cmd_delete(const struct globals *g, int argc, char **argv, struct error *err
 		return 0;
 	if (first < 0 || verb_words(argc, argv, first, 1, 1, usage, err) < 0)
 		return -1;
-	return delete(g, argv[first], force, err);
+	return delete (g, argv[first], force, err);
 }

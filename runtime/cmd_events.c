@@ -35,7 +35,7 @@ static int stats_print(const struct container *c, struct error *err)
 
 static void oom_print(const char *id)
 {
-	struct json_writer w = {.flat = true};
+	struct json_writer w = { .flat = true };
 	CLEAN_FREE char *line = NULL;
 
 	json_write_object(&w, NULL);
@@ -70,7 +70,7 @@ static int follow(const struct container *c, int64_t interval_ms, struct error *
 		if (got != -ETIMEDOUT) /* the container ended, or the VM */
 			break;
 		if (stats_print(c, err) < 0) {
-			*err = (struct error){0};
+			*err = (struct error){ 0 };
 			break;
 		}
 	}
@@ -84,9 +84,9 @@ int cmd_events(const struct globals *g, int argc, char **argv, struct error *err
 	const char *interval = "5s";
 	bool stats = false;
 	const struct option table[] = {
-		{"interval", 0, OPT_STRING, &interval, "DURATION", "time between statistics (default 5s)"},
-		{"stats", 0, OPT_FLAG, &stats, "", "print statistics once and end"},
-		{0},
+		{ "interval", 0, OPT_STRING, &interval, "DURATION", "time between statistics (default 5s)" },
+		{ "stats", 0, OPT_FLAG, &stats, "", "print statistics once and end" },
+		{ 0 },
 	};
 	struct container c;
 	int64_t ms;

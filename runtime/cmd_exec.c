@@ -123,7 +123,8 @@ static int describe_process(struct exec_work *w, char **words, int nwords, struc
 
 	if (o->process) {
 		if (nwords)
-			return error_set(err, 0, "give either --process or a command, not both (found \"%s\")", words[0]);
+			return error_set(err, 0, "give either --process or a command, not both (found \"%s\")",
+					 words[0]);
 		if (process_load_file(o->process, &w->from_file, err) < 0)
 			return -1;
 		*p = *w->from_file;
@@ -134,9 +135,11 @@ static int describe_process(struct exec_work *w, char **words, int nwords, struc
 	if (!nwords)
 		return error_set(err, 0, "the command to run is missing");
 	if (!w->spec->process)
-		return error_set(err, 0, "the container's config.json has no process to take the environment from; use --process");
+		return error_set(
+			err, 0,
+			"the container's config.json has no process to take the environment from; use --process");
 	*p = *w->spec->process;
-	p->args = (struct strings){.v = (const char **)words, .n = (size_t)nwords};
+	p->args = (struct strings){ .v = (const char **)words, .n = (size_t)nwords };
 	p->terminal = o->tty;
 	p->rows = p->cols = 0;
 	if (o->cwd) {
@@ -153,7 +156,7 @@ static int describe_process(struct exec_work *w, char **words, int nwords, struc
 		w->env[i] = p->env.v[i];
 	for (size_t i = 0; i < o->env.n; i++)
 		w->env[p->env.n + i] = o->env.v[i];
-	p->env = (struct strings){.v = w->env, .n = p->env.n + o->env.n};
+	p->env = (struct strings){ .v = w->env, .n = p->env.n + o->env.n };
 	return add_gids(w, err) < 0 ? -1 : add_caps(w, err);
 }
 
@@ -238,7 +241,7 @@ static int announce(const struct exec_work *w, pid_t pid, struct error *err)
 
 static int run_detached(struct exec_work *w, struct exec_params *p, struct error *err)
 {
-	struct namespaces none = {.new_flags = 0};
+	struct namespaces none = { .new_flags = 0 };
 	CLEAN_FD int cgroup_fd = -1;
 	CLEAN_FD int pidfd = -1;
 	struct cgroup cg;
@@ -294,7 +297,7 @@ static int run_foreground(struct exec_work *w, struct exec_params *p, struct err
 
 static int exec(const struct globals *g, const struct exec_options *o, char **words, int nwords, struct error *err)
 {
-	struct exec_work w = {.o = o, .master = -1, .slave = -1};
+	struct exec_work w = { .o = o, .master = -1, .slave = -1 };
 	int rc = container_open(&w.c, g->root, words[0], false, err);
 
 	if (!rc)
@@ -325,26 +328,29 @@ static int exec(const struct globals *g, const struct exec_options *o, char **wo
 int cmd_exec(const struct globals *g, int argc, char **argv, struct error *err)
 {
 	static const char usage[] = "[options] ID COMMAND [ARG...]  |  --process FILE [options] ID";
-	struct exec_options o = {0};
+	struct exec_options o = { 0 };
 	const struct option table[] = {
-		{"process", 'p', OPT_STRING, &o.process, "FILE", "process.json: all about the process"},
-		{"detach", 'd', OPT_FLAG, &o.detach, "", "return when the process runs"},
-		{"tty", 't', OPT_FLAG, &o.tty, "", "give it a terminal"},
-		{"env", 'e', OPT_LIST, &o.env, "NAME=VALUE", "add to its environment"},
-		{"user", 'u', OPT_STRING, &o.user, "UID[:GID]", "run as this user"},
-		{"additional-gids", 'g', OPT_LIST, &o.gids, "GID", "add a group"},
-		{"cwd", 0, OPT_STRING, &o.cwd, "DIR", "its working directory"},
-		{"cap", 'c', OPT_LIST, &o.caps, "NAME", "add a capability"},
-		{"no-new-privs", 0, OPT_FLAG, &o.no_new_privs, "", "set no_new_privs"},
-		{"pid-file", 0, OPT_STRING, &o.pid_file, "FILE", "write the pid that stands for the process to FILE"},
-		{"console-socket", 0, OPT_STRING, &o.console_socket, "SOCKET", "send the terminal's master to this unix socket"},
-		{"pidfd-socket", 0, OPT_STRING, &o.pidfd_socket, "SOCKET", "send a pidfd of the process to this unix socket"},
-		{"ignore-paused", 0, OPT_FLAG, &o.ignore_paused, "", "also in a paused container (it runs after resume)"},
-		{"preserve-fds", 0, OPT_STRING, &o.preserve_fds, "N", "0: none can cross into a VM"},
-		{"cgroup", 0, OPT_STRING, &o.cgroup, "PATH", "not supported"},
-		{"process-label", 0, OPT_STRING, NULL, "LABEL", "accepted; the guest has no SELinux"},
-		{"apparmor", 0, OPT_STRING, NULL, "PROFILE", "accepted; the guest has no AppArmor"},
-		{0},
+		{ "process", 'p', OPT_STRING, &o.process, "FILE", "process.json: all about the process" },
+		{ "detach", 'd', OPT_FLAG, &o.detach, "", "return when the process runs" },
+		{ "tty", 't', OPT_FLAG, &o.tty, "", "give it a terminal" },
+		{ "env", 'e', OPT_LIST, &o.env, "NAME=VALUE", "add to its environment" },
+		{ "user", 'u', OPT_STRING, &o.user, "UID[:GID]", "run as this user" },
+		{ "additional-gids", 'g', OPT_LIST, &o.gids, "GID", "add a group" },
+		{ "cwd", 0, OPT_STRING, &o.cwd, "DIR", "its working directory" },
+		{ "cap", 'c', OPT_LIST, &o.caps, "NAME", "add a capability" },
+		{ "no-new-privs", 0, OPT_FLAG, &o.no_new_privs, "", "set no_new_privs" },
+		{ "pid-file", 0, OPT_STRING, &o.pid_file, "FILE", "write the pid that stands for the process to FILE" },
+		{ "console-socket", 0, OPT_STRING, &o.console_socket, "SOCKET",
+		  "send the terminal's master to this unix socket" },
+		{ "pidfd-socket", 0, OPT_STRING, &o.pidfd_socket, "SOCKET",
+		  "send a pidfd of the process to this unix socket" },
+		{ "ignore-paused", 0, OPT_FLAG, &o.ignore_paused, "",
+		  "also in a paused container (it runs after resume)" },
+		{ "preserve-fds", 0, OPT_STRING, &o.preserve_fds, "N", "0: none can cross into a VM" },
+		{ "cgroup", 0, OPT_STRING, &o.cgroup, "PATH", "not supported" },
+		{ "process-label", 0, OPT_STRING, NULL, "LABEL", "accepted; the guest has no SELinux" },
+		{ "apparmor", 0, OPT_STRING, NULL, "PROFILE", "accepted; the guest has no AppArmor" },
+		{ 0 },
 	};
 	int first, rc;
 

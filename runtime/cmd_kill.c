@@ -24,7 +24,7 @@ static int send_signal(struct container *c, int signo, bool all, struct error *e
 	struct session *s = vm_session(c, deadline, err);
 	size_t len = strlen(c->id);
 	uint8_t payload[sizeof(struct wire_signal) + 256];
-	struct wire_signal sig = {.signo = (uint32_t)signo, .all = all};
+	struct wire_signal sig = { .signo = (uint32_t)signo, .all = all };
 	int rc;
 
 	if (!s)
@@ -45,7 +45,7 @@ static int kill_container(struct container *c, int signo, bool all, struct error
 	if (send_signal(c, signo, all, err) == 0)
 		return 0;
 	if (!process_alive(c->state->pid, c->state->pid_start) || (signo != SIGKILL && err->code == ESRCH)) {
-		*err = (struct error){0};
+		*err = (struct error){ 0 };
 		return all ? 0 : error_set(err, 0, "container not running");
 	}
 	if (signo != SIGKILL)
@@ -54,7 +54,7 @@ static int kill_container(struct container *c, int signo, bool all, struct error
 	kill_hard(c, HARD_MS);
 	if (c->alive)
 		return error_set(err, 0, "the container's proxy (pid %d) does not die", (int)c->state->pid);
-	*err = (struct error){0};
+	*err = (struct error){ 0 };
 	return 0;
 }
 
@@ -63,13 +63,14 @@ int cmd_kill(const struct globals *g, int argc, char **argv, struct error *err)
 	static const char usage[] = "[--all] ID [SIGNAL]";
 	bool all = false;
 	const struct option table[] = {
-		{"all", 'a', OPT_FLAG, &all, "", "every process of the container; no error when it is not running"},
-		{0},
+		{ "all", 'a', OPT_FLAG, &all, "", "every process of the container; no error when it is not running" },
+		{ 0 },
 	};
 	int first, rc, signo = SIGTERM;
 	struct container c;
 
-	first = verb_options(table, usage, "Send a signal (default SIGTERM) to a container's process.", argc, argv, err);
+	first = verb_options(table, usage, "Send a signal (default SIGTERM) to a container's process.", argc, argv,
+			     err);
 	if (first == VERB_HELP)
 		return 0;
 	if (first < 0 || verb_words(argc, argv, first, 1, 2, usage, err) < 0)

@@ -18,8 +18,8 @@ static void print_table(struct container *const *c, size_t n)
 		id = a > id ? a : id;
 		bundle = b > bundle ? b : bundle;
 	}
-	printf("%-*s   %-8s   %-8s   %-*s   %-30s   %s\n", (int)id, "ID", "PID", "STATUS", (int)bundle, "BUNDLE", "CREATED",
-	       "OWNER");
+	printf("%-*s   %-8s   %-8s   %-*s   %-30s   %s\n", (int)id, "ID", "PID", "STATUS", (int)bundle, "BUNDLE",
+	       "CREATED", "OWNER");
 	for (size_t i = 0; i < n; i++) {
 		const struct state *s = c[i]->state;
 		char when[48];
@@ -58,9 +58,9 @@ int cmd_list(const struct globals *g, int argc, char **argv, struct error *err)
 	const char *format = "table";
 	bool quiet = false;
 	const struct option table[] = {
-		{"format", 'f', OPT_STRING, &format, "FORMAT", "table or json"},
-		{"quiet", 'q', OPT_FLAG, &quiet, "", "ids only"},
-		{0},
+		{ "format", 'f', OPT_STRING, &format, "FORMAT", "table or json" },
+		{ "quiet", 'q', OPT_FLAG, &quiet, "", "ids only" },
+		{ 0 },
 	};
 	struct container **c;
 	size_t n, got = 0;

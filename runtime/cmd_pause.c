@@ -49,7 +49,7 @@ static int freeze(const struct globals *g, int argc, char **argv, const char *ab
 		  int (*fn)(struct container *c, struct error *err), struct error *err)
 {
 	static const char usage[] = "ID";
-	static const struct option table[] = {{0}};
+	static const struct option table[] = { { 0 } };
 	struct container c;
 	int first, rc;
 

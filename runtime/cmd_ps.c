@@ -44,8 +44,8 @@ static int print_records(const uint8_t *p, size_t len, size_t *count, struct err
 		len -= sizeof(r);
 		if (r.cmd_len > 4096 || r.cmd_len > len)
 			break;
-		printf("%-8u %7u %7u %7u %10u %10u %02u:%02u:%02u ", r.uid, r.pid, r.ppid, r.ns_pid, r.rss_kib, r.start_s,
-		       r.cpu_ms / 3600000, r.cpu_ms / 60000 % 60, r.cpu_ms / 1000 % 60);
+		printf("%-8u %7u %7u %7u %10u %10u %02u:%02u:%02u ", r.uid, r.pid, r.ppid, r.ns_pid, r.rss_kib,
+		       r.start_s, r.cpu_ms / 3600000, r.cpu_ms / 60000 % 60, r.cpu_ms / 1000 % 60);
 		for (uint32_t i = 0; i < r.cmd_len; i++) {
 			bool end = !p[i] && i + 1 == r.cmd_len;
 
@@ -69,7 +69,8 @@ static int ps_table(const struct container *c, struct error *err)
 
 	if (!s)
 		return -1;
-	printf("%-8s %7s %7s %7s %10s %10s %-8s %s\n", "UID", "PID", "PPID", "NSPID", "RSS(KiB)", "START(s)", "TIME", "CMD");
+	printf("%-8s %7s %7s %7s %10s %10s %-8s %s\n", "UID", "PID", "PPID", "NSPID", "RSS(KiB)", "START(s)", "TIME",
+	       "CMD");
 	session_put(s, WIRE_PS, 0, c->id, strlen(c->id));
 	for (;;) {
 		rc = session_wait(s, &f, deadline);
@@ -98,8 +99,9 @@ int cmd_ps(const struct globals *g, int argc, char **argv, struct error *err)
 	static const char usage[] = "[--format table|json] ID";
 	const char *format = "table";
 	const struct option table[] = {
-		{"format", 'f', OPT_STRING, &format, "FORMAT", "table (processes in the guest) or json (pids on the host)"},
-		{0},
+		{ "format", 'f', OPT_STRING, &format, "FORMAT",
+		  "table (processes in the guest) or json (pids on the host)" },
+		{ 0 },
 	};
 	struct container c;
 	int first, rc;

@@ -78,21 +78,23 @@ static int run_foreground(struct launched *l, bool keep, bool timeline, struct e
 int cmd_run(const struct globals *g, int argc, char **argv, struct error *err)
 {
 	static const char usage[] = "[options] ID";
-	struct launch_options o = {0};
+	struct launch_options o = { 0 };
 	bool detach = false, keep = false, no_subreaper = false, timeline = false;
 	const struct option table[] = {
-		{"bundle", 'b', OPT_STRING, &o.bundle, "DIR", "directory of config.json (default: the current one)"},
-		{"detach", 'd', OPT_FLAG, &detach, "", "return when the process runs"},
-		{"keep", 0, OPT_FLAG, &keep, "", "do not delete the container at its end"},
-		{"timeline", 0, OPT_FLAG, &timeline, "", "print when each step of its life happened"},
-		{"pid-file", 0, OPT_STRING, &o.pid_file, "FILE", "write the pid of the container's process to FILE"},
-		{"console-socket", 0, OPT_STRING, &o.console_socket, "SOCKET", "send the terminal's master to this unix socket"},
-		{"pidfd-socket", 0, OPT_STRING, &o.pidfd_socket, "SOCKET", "send a pidfd of the process to this unix socket"},
-		{"preserve-fds", 0, OPT_STRING, &o.preserve_fds, "N", "0: none can cross into a VM"},
-		{"no-subreaper", 0, OPT_FLAG, &no_subreaper, "", "do not adopt orphans of the container"},
-		{"no-pivot", 0, OPT_FLAG, NULL, "", "accepted; the guest's root is its own"},
-		{"no-new-keyring", 0, OPT_FLAG, NULL, "", "accepted; the guest's keyrings are its own"},
-		{0},
+		{ "bundle", 'b', OPT_STRING, &o.bundle, "DIR", "directory of config.json (default: the current one)" },
+		{ "detach", 'd', OPT_FLAG, &detach, "", "return when the process runs" },
+		{ "keep", 0, OPT_FLAG, &keep, "", "do not delete the container at its end" },
+		{ "timeline", 0, OPT_FLAG, &timeline, "", "print when each step of its life happened" },
+		{ "pid-file", 0, OPT_STRING, &o.pid_file, "FILE", "write the pid of the container's process to FILE" },
+		{ "console-socket", 0, OPT_STRING, &o.console_socket, "SOCKET",
+		  "send the terminal's master to this unix socket" },
+		{ "pidfd-socket", 0, OPT_STRING, &o.pidfd_socket, "SOCKET",
+		  "send a pidfd of the process to this unix socket" },
+		{ "preserve-fds", 0, OPT_STRING, &o.preserve_fds, "N", "0: none can cross into a VM" },
+		{ "no-subreaper", 0, OPT_FLAG, &no_subreaper, "", "do not adopt orphans of the container" },
+		{ "no-pivot", 0, OPT_FLAG, NULL, "", "accepted; the guest's root is its own" },
+		{ "no-new-keyring", 0, OPT_FLAG, NULL, "", "accepted; the guest's keyrings are its own" },
+		{ 0 },
 	};
 	struct launched l;
 	int first, rc;

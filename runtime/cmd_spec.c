@@ -18,9 +18,9 @@ int cmd_spec(const struct globals *g, int argc, char **argv, struct error *err)
 	const char *bundle = ".";
 	bool rootless = false;
 	const struct option table[] = {
-		{"bundle", 'b', OPT_STRING, &bundle, "DIR", "write DIR/config.json (default: the current directory)"},
-		{"rootless", 0, OPT_FLAG, &rootless, "", "for use without privileges"},
-		{0},
+		{ "bundle", 'b', OPT_STRING, &bundle, "DIR", "write DIR/config.json (default: the current directory)" },
+		{ "rootless", 0, OPT_FLAG, &rootless, "", "for use without privileges" },
+		{ 0 },
 	};
 	CLEAN_FREE char *path = NULL, *json = NULL;
 	CLEAN_FD int fd = -1;
@@ -47,7 +47,7 @@ int cmd_spec(const struct globals *g, int argc, char **argv, struct error *err)
 int cmd_features(const struct globals *g, int argc, char **argv, struct error *err)
 {
 	static const char usage[] = "";
-	static const struct option table[] = {{0}};
+	static const struct option table[] = { { 0 } };
 	const struct features_input in = {
 		.version = HUSK_VERSION,
 		.commit = HUSK_COMMIT,

@@ -49,7 +49,7 @@ static int start(struct container *c, struct error *err)
 int cmd_start(const struct globals *g, int argc, char **argv, struct error *err)
 {
 	static const char usage[] = "ID";
-	static const struct option table[] = {{0}};
+	static const struct option table[] = { { 0 } };
 	struct container c;
 	int first, rc;
 

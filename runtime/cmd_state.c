@@ -10,7 +10,7 @@
 int cmd_state(const struct globals *g, int argc, char **argv, struct error *err)
 {
 	static const char usage[] = "ID";
-	static const struct option table[] = {{0}};
+	static const struct option table[] = { { 0 } };
 	CLEAN_FREE char *json = NULL;
 	struct container c;
 	int first, rc;

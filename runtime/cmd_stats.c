@@ -61,7 +61,7 @@ static void measure(const struct container *c, struct cost *k)
 	struct error ignored;
 	struct session *s;
 
-	*k = (struct cost){.proxy_pss = rollup(c->state->pid, "\nPss:")};
+	*k = (struct cost){ .proxy_pss = rollup(c->state->pid, "\nPss:") };
 	if (vmm) {
 		k->vmm_pss = rollup(vmm, "\nPss:");
 		k->vmm_private = rollup(vmm, "\nPrivate_Clean:") + rollup(vmm, "\nPrivate_Dirty:");
@@ -84,7 +84,7 @@ static void measure(const struct container *c, struct cost *k)
 
 static void print_json(const char *id, const struct cost *k)
 {
-	struct json_writer w = {0};
+	struct json_writer w = { 0 };
 	CLEAN_FREE char *text = NULL;
 
 	json_write_object(&w, NULL);
@@ -138,8 +138,8 @@ int cmd_stats(const struct globals *g, int argc, char **argv, struct error *err)
 	static const char usage[] = "[--json] ID";
 	bool json = false;
 	const struct option table[] = {
-		{"json", 0, OPT_FLAG, &json, "", "numbers in bytes, as JSON"},
-		{0},
+		{ "json", 0, OPT_FLAG, &json, "", "numbers in bytes, as JSON" },
+		{ 0 },
 	};
 	struct container c;
 	struct cost k;

@@ -29,12 +29,14 @@ struct update_options {
 	const char *l3, *mem_bw;
 };
 
-static int number(const char *flag, const char *text, int64_t min, int64_t max, bool *set, int64_t *out, struct error *err)
+static int number(const char *flag, const char *text, int64_t min, int64_t max, bool *set, int64_t *out,
+		  struct error *err)
 {
 	if (!text)
 		return 0;
 	if (!parse_i64(text, min, max, out))
-		return error_set(err, 0, "--%s %s: expected a number from %" PRId64 " to %" PRId64, flag, text, min, max);
+		return error_set(err, 0, "--%s %s: expected a number from %" PRId64 " to %" PRId64, flag, text, min,
+				 max);
 	*set = true;
 	return 0;
 }
@@ -72,7 +74,8 @@ static int from_flags(const struct update_options *o, struct spec_resources *r, 
 	    number("pids-limit", o->pids_limit, -1, INT32_MAX, &r->pids.set, &r->pids.v, err) < 0 ||
 	    number("cpu-quota", o->cpu_quota, -1, INT64_MAX, &r->cpu.quota.set, &r->cpu.quota.v, err) < 0 ||
 	    number("cpu-idle", o->cpu_idle, 0, 1, &r->cpu.idle.set, &r->cpu.idle.v, err) < 0 ||
-	    number("cpu-rt-runtime", o->cpu_rt_runtime, -1, INT64_MAX, &r->cpu.rt_runtime.set, &r->cpu.rt_runtime.v, err) < 0 ||
+	    number("cpu-rt-runtime", o->cpu_rt_runtime, -1, INT64_MAX, &r->cpu.rt_runtime.set, &r->cpu.rt_runtime.v,
+		   err) < 0 ||
 	    unsigned_number("cpu-period", o->cpu_period, &r->cpu.period, err) < 0 ||
 	    unsigned_number("cpu-rt-period", o->cpu_rt_period, &r->cpu.rt_period, err) < 0 ||
 	    unsigned_number("cpu-burst", o->cpu_burst, &r->cpu.burst, err) < 0 ||
@@ -97,7 +100,8 @@ static int vm_status(const struct container *c, struct ctl_status *st, struct er
 }
 
 /* Bring as many vCPUs on line as the new quota can use. */
-static int update_vcpus(struct session *s, const struct spec_resources *r, uint32_t have, uint64_t deadline, struct error *err)
+static int update_vcpus(struct session *s, const struct spec_resources *r, uint32_t have, uint64_t deadline,
+			struct error *err)
 {
 	uint64_t period = r->cpu.period.set ? r->cpu.period.v : 100000;
 	uint32_t n = have;
@@ -119,7 +123,7 @@ static int apply(struct container *c, const struct spec_resources *r, struct err
 	struct ctl_status st;
 	struct session *s;
 	struct cgroup cg;
-	struct buf plan = {0};
+	struct buf plan = { 0 };
 	int rc;
 
 	if (vm_status(c, &st, err) < 0)
@@ -156,7 +160,7 @@ static int apply(struct container *c, const struct spec_resources *r, struct err
 
 static int update(const struct globals *g, const struct update_options *o, const char *id, struct error *err)
 {
-	struct spec_resources flags = {0}, *file = NULL;
+	struct spec_resources flags = { 0 }, *file = NULL;
 	struct container c;
 	int rc;
 
@@ -166,7 +170,8 @@ static int update(const struct globals *g, const struct update_options *o, const
 	if (!rc && container_status(&c) == STATUS_STOPPED)
 		rc = error_set(err, 0, "container not running");
 	if (!rc && o->resources)
-		rc = strcmp(o->resources, "-") ? resources_load_file(o->resources, &file, err) : resources_load_fd(0, &file, err);
+		rc = strcmp(o->resources, "-") ? resources_load_file(o->resources, &file, err)
+					       : resources_load_fd(0, &file, err);
 	else if (!rc)
 		rc = from_flags(o, &flags, err);
 	if (!rc)
@@ -179,28 +184,29 @@ static int update(const struct globals *g, const struct update_options *o, const
 int cmd_update(const struct globals *g, int argc, char **argv, struct error *err)
 {
 	static const char usage[] = "[options] ID";
-	struct update_options o = {0};
+	struct update_options o = { 0 };
 	const struct option table[] = {
-		{"resources", 'r', OPT_STRING, &o.resources, "FILE", "JSON of linux.resources; - for stdin; instead of the others"},
-		{"memory", 0, OPT_STRING, &o.memory, "BYTES", "memory limit"},
-		{"memory-reservation", 0, OPT_STRING, &o.memory_reservation, "BYTES", "soft limit"},
-		{"memory-swap", 0, OPT_STRING, &o.memory_swap, "BYTES", "memory and swap together; -1: unlimited"},
-		{"pids-limit", 0, OPT_STRING, &o.pids_limit, "N", "processes; -1: unlimited"},
-		{"cpu-period", 0, OPT_STRING, &o.cpu_period, "US", "CFS period"},
-		{"cpu-quota", 0, OPT_STRING, &o.cpu_quota, "US", "CPU time in each period; -1: unlimited"},
-		{"cpu-burst", 0, OPT_STRING, &o.cpu_burst, "US", "unused quota that may be kept"},
-		{"cpu-share", 0, OPT_STRING, &o.cpu_share, "N", "weight, 2..262144"},
-		{"cpu-idle", 0, OPT_STRING, &o.cpu_idle, "N", "1: SCHED_IDLE"},
-		{"cpu-rt-period", 0, OPT_STRING, &o.cpu_rt_period, "US", "realtime period"},
-		{"cpu-rt-runtime", 0, OPT_STRING, &o.cpu_rt_runtime, "US", "realtime CPU time in each period"},
-		{"cpuset-cpus", 0, OPT_STRING, &o.cpuset_cpus, "LIST", "CPUs of the host"},
-		{"cpuset-mems", 0, OPT_STRING, &o.cpuset_mems, "LIST", "memory nodes of the host"},
-		{"blkio-weight", 0, OPT_STRING, &o.blkio_weight, "N", "10..1000"},
-		{"kernel-memory", 0, OPT_STRING, NULL, NULL, NULL},
-		{"kernel-memory-tcp", 0, OPT_STRING, NULL, NULL, NULL},
-		{"l3-cache-schema", 0, OPT_STRING, &o.l3, NULL, NULL},
-		{"mem-bw-schema", 0, OPT_STRING, &o.mem_bw, NULL, NULL},
-		{0},
+		{ "resources", 'r', OPT_STRING, &o.resources, "FILE",
+		  "JSON of linux.resources; - for stdin; instead of the others" },
+		{ "memory", 0, OPT_STRING, &o.memory, "BYTES", "memory limit" },
+		{ "memory-reservation", 0, OPT_STRING, &o.memory_reservation, "BYTES", "soft limit" },
+		{ "memory-swap", 0, OPT_STRING, &o.memory_swap, "BYTES", "memory and swap together; -1: unlimited" },
+		{ "pids-limit", 0, OPT_STRING, &o.pids_limit, "N", "processes; -1: unlimited" },
+		{ "cpu-period", 0, OPT_STRING, &o.cpu_period, "US", "CFS period" },
+		{ "cpu-quota", 0, OPT_STRING, &o.cpu_quota, "US", "CPU time in each period; -1: unlimited" },
+		{ "cpu-burst", 0, OPT_STRING, &o.cpu_burst, "US", "unused quota that may be kept" },
+		{ "cpu-share", 0, OPT_STRING, &o.cpu_share, "N", "weight, 2..262144" },
+		{ "cpu-idle", 0, OPT_STRING, &o.cpu_idle, "N", "1: SCHED_IDLE" },
+		{ "cpu-rt-period", 0, OPT_STRING, &o.cpu_rt_period, "US", "realtime period" },
+		{ "cpu-rt-runtime", 0, OPT_STRING, &o.cpu_rt_runtime, "US", "realtime CPU time in each period" },
+		{ "cpuset-cpus", 0, OPT_STRING, &o.cpuset_cpus, "LIST", "CPUs of the host" },
+		{ "cpuset-mems", 0, OPT_STRING, &o.cpuset_mems, "LIST", "memory nodes of the host" },
+		{ "blkio-weight", 0, OPT_STRING, &o.blkio_weight, "N", "10..1000" },
+		{ "kernel-memory", 0, OPT_STRING, NULL, NULL, NULL },
+		{ "kernel-memory-tcp", 0, OPT_STRING, NULL, NULL, NULL },
+		{ "l3-cache-schema", 0, OPT_STRING, &o.l3, NULL, NULL },
+		{ "mem-bw-schema", 0, OPT_STRING, &o.mem_bw, NULL, NULL },
+		{ 0 },
 	};
 	int first;
 

@@ -18,7 +18,7 @@ int console_open(uint16_t rows, uint16_t cols, int *master, int *slave, struct e
 {
 	CLEAN_FD int m = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	CLEAN_FD int s = -1;
-	struct winsize ws = {.ws_row = rows, .ws_col = cols};
+	struct winsize ws = { .ws_row = rows, .ws_col = cols };
 	struct termios t;
 
 	if (m < 0)

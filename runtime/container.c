@@ -48,17 +48,18 @@ int container_id_check(const char *id, struct error *err)
 	size_t len = strlen(id);
 
 	if (!len || len > 255 || strspn(id, ok) != len || !strcmp(id, ".") || !strcmp(id, ".."))
-		return error_set(err, 0,
-				 "invalid container ID format: %.255s (allowed: up to 255 letters, digits and _ + . -, and not . or ..)",
-				 len ? id : "(empty)");
+		return error_set(
+			err, 0,
+			"invalid container ID format: %.255s (allowed: up to 255 letters, digits and _ + . -, and not . or ..)",
+			len ? id : "(empty)");
 	return 0;
 }
 
 /* Only names that husk makes: a create that was killed before it wrote state.json. */
 static bool dir_is_partial(int dirfd)
 {
-	static const char *const names[] = {FILE_LOCK,	  FILE_CONFIG,	FILE_PROXY_SOCK, FILE_VM_SOCK,
-					    FILE_LOG,	  FILE_TIMELINE, FILE_STARTED,	 FILE_PAUSED};
+	static const char *const names[] = { FILE_LOCK, FILE_CONFIG,   FILE_PROXY_SOCK, FILE_VM_SOCK,
+					     FILE_LOG,	FILE_TIMELINE, FILE_STARTED,	FILE_PAUSED };
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *e;
@@ -161,7 +162,7 @@ void container_close(struct container *c)
 	free(c->id);
 	free(c->root);
 	free(c->dir);
-	*c = (struct container){.dirfd = -1, .lockfd = -1};
+	*c = (struct container){ .dirfd = -1, .lockfd = -1 };
 }
 
 static int lock_take(struct container *c, unsigned int ms, struct error *err)
@@ -181,7 +182,8 @@ static int lock_take(struct container *c, unsigned int ms, struct error *err)
 		}
 		if (mono_ns() >= end) {
 			container_unlock(c);
-			return error_set(err, 0, "container \"%s\": another command works on it and did not end within %u s",
+			return error_set(err, 0,
+					 "container \"%s\": another command works on it and did not end within %u s",
 					 c->id, ms / 1000);
 		}
 		sleep_ms(pause);

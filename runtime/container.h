@@ -25,12 +25,12 @@
 
 struct container {
 	char *id;
-	char *root;	/* state root */
-	char *dir;	/* <root>/<id> */
-	int dirfd;	/* -1 until opened */
-	int lockfd;	/* -1: not locked */
+	char *root;	     /* state root */
+	char *dir;	     /* <root>/<id> */
+	int dirfd;	     /* -1 until opened */
+	int lockfd;	     /* -1: not locked */
 	struct state *state; /* parsed file; owned */
-	bool alive;	/* the proxy of state->pid runs */
+	bool alive;	     /* the proxy of state->pid runs */
 };
 
 /* An id that may become a directory name: [A-Za-z0-9_+.-]+, not "." or "..". 0 or -1 with *err. */

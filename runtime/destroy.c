@@ -29,7 +29,7 @@ static bool kill_wait(pid_t pid, uint64_t start, int signo, unsigned int ms)
 		return errno == ESRCH;
 	if (signo)
 		syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
-	p = (struct pollfd){.fd = pidfd, .events = POLLIN};
+	p = (struct pollfd){ .fd = pidfd, .events = POLLIN };
 	return poll(&p, 1, (int)ms) > 0;
 }
 

@@ -11,7 +11,7 @@
 
 int evloop_init(struct evloop *l)
 {
-	*l = (struct evloop){.epfd = epoll_create1(EPOLL_CLOEXEC)};
+	*l = (struct evloop){ .epfd = epoll_create1(EPOLL_CLOEXEC) };
 	return l->epfd < 0 ? -errno : 0;
 }
 
@@ -24,7 +24,7 @@ void evloop_free(struct evloop *l)
 
 int watch_set(struct evloop *l, struct watch *w, uint32_t events)
 {
-	struct epoll_event ev = {.events = events, .data.ptr = w};
+	struct epoll_event ev = { .events = events, .data.ptr = w };
 	int op;
 
 	if (events == w->events)

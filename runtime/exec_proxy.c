@@ -98,7 +98,7 @@ int exec_relay(const struct exec_params *p)
 {
 	static struct relay relay;
 	struct relay *r = &relay;
-	int fds[3] = {0, 1, 2};
+	int fds[3] = { 0, 1, 2 };
 	sigset_t set;
 	int status;
 
@@ -107,14 +107,14 @@ int exec_relay(const struct exec_params *p)
 	else if (p->console >= 0)
 		fds[0] = fds[1] = fds[2] = p->console;
 	sigprocmask(SIG_SETMASK, NULL, &set);
-	*r = (struct relay){.tty = p->tty};
+	*r = (struct relay){ .tty = p->tty };
 	if (evloop_init(&r->loop) < 0 || pump_init(&r->pump, &r->loop, p->s, fds, p->tty) < 0)
 		return 137;
 	if (p->tty && p->detached && fds[2] >= 0)
 		close(fds[2]);
 	if (p->detached && chdir("/") < 0)
 		return 137;
-	r->sig_w = (struct watch){.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = r};
+	r->sig_w = (struct watch){ .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK), .fn = on_signal, .arg = r };
 	r->pump.on_end = on_end;
 	r->pump.arg = r;
 	if (r->sig_w.fd < 0 || watch_set(&r->loop, &r->sig_w, EPOLLIN) < 0)

@@ -57,13 +57,15 @@ static void put_raw(struct json_writer *w, const char *text)
 static void put_memory(struct json_writer *w, const struct guest_stats *g)
 {
 	uint64_t current = guest_stats_number(g, "memory.current"), limit = guest_stats_number(g, "memory.max");
-	uint64_t swap = guest_stats_number(g, "memory.swap.current"), swap_limit = guest_stats_number(g, "memory.swap.max");
+	uint64_t swap = guest_stats_number(g, "memory.swap.current"),
+		 swap_limit = guest_stats_number(g, "memory.swap.max");
 
 	json_write_object(w, "memory");
 	json_write_uint(w, "cache", guest_stats_key(g, "memory.stat", "file"));
 	put_entry(w, "usage", limit, current, guest_stats_number(g, "memory.peak"));
 	/* as v1 counted it: memory and swap together */
-	put_entry(w, "swap", swap_limit == UINT64_MAX || limit == UINT64_MAX ? UINT64_MAX : swap_limit + limit, swap + current, 0);
+	put_entry(w, "swap", swap_limit == UINT64_MAX || limit == UINT64_MAX ? UINT64_MAX : swap_limit + limit,
+		  swap + current, 0);
 	put_entry(w, "kernel", 0, 0, 0);
 	put_entry(w, "kernelTCP", 0, 0, 0);
 	put_raw(w, guest_stats_text(g, "memory.stat"));
@@ -123,12 +125,12 @@ static void put_interfaces(struct json_writer *w, const struct guest_stats *g)
 		char name[32];
 
 		if (sscanf(text,
-			   " %31[^: \n]: %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-			   " %" SCNu64 " %" SCNu64,
+			   " %31[^: \n]: %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %" SCNu64
+			   " %" SCNu64 " %" SCNu64 " %" SCNu64,
 			   name, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) == 9 &&
 		    strcmp(name, "lo")) {
-			static const char *const keys[] = {"RxBytes", "RxPackets", "RxErrors", "RxDropped",
-							   "TxBytes", "TxPackets", "TxErrors", "TxDropped"};
+			static const char *const keys[] = { "RxBytes", "RxPackets", "RxErrors", "RxDropped",
+							    "TxBytes", "TxPackets", "TxErrors", "TxDropped" };
 
 			json_write_object(w, NULL);
 			json_write_string(w, "Name", name);
@@ -143,7 +145,7 @@ static void put_interfaces(struct json_writer *w, const struct guest_stats *g)
 
 char *guest_stats_document(const struct guest_stats *g, const char *id)
 {
-	struct json_writer w = {.flat = true};
+	struct json_writer w = { .flat = true };
 
 	json_write_object(&w, NULL);
 	json_write_string(&w, "type", "stats");
@@ -153,7 +155,8 @@ char *guest_stats_document(const struct guest_stats *g, const char *id)
 	put_memory(&w, g);
 	json_write_object(&w, "pids");
 	json_write_uint(&w, "current", guest_stats_number(g, "pids.current"));
-	json_write_uint(&w, "limit", guest_stats_number(g, "pids.max") == UINT64_MAX ? 0 : guest_stats_number(g, "pids.max"));
+	json_write_uint(&w, "limit",
+			guest_stats_number(g, "pids.max") == UINT64_MAX ? 0 : guest_stats_number(g, "pids.max"));
 	json_write_end(&w, '}');
 	put_blkio(&w, g);
 	json_write_object(&w, "hugetlb");

@@ -31,8 +31,8 @@ struct hook_io {
 
 static void hook_child(const struct spec_hook *h, const char *cwd, int in, int out)
 {
-	static char *const no_args[] = {NULL};
-	char *name[] = {(char *)h->path, NULL};
+	static char *const no_args[] = { NULL };
+	char *name[] = { (char *)h->path, NULL };
 	sigset_t none;
 
 	setpgid(0, 0);
@@ -93,9 +93,9 @@ static int hook_wait(pid_t pid, struct hook_io *io, int timeout, int *status)
 
 	for (;;) {
 		struct pollfd p[3] = {
-			{.fd = pidfd, .events = POLLIN},
-			{.fd = io->in, .events = POLLOUT},
-			{.fd = io->out, .events = POLLIN},
+			{ .fd = pidfd, .events = POLLIN },
+			{ .fd = io->in, .events = POLLOUT },
+			{ .fd = io->out, .events = POLLIN },
 		};
 		uint64_t now = mono_ns();
 		int ms = timeout && !expired ? (now >= end ? 0 : (int)((end - now) / 1000000 + 1)) : -1;
@@ -119,7 +119,7 @@ static int hook_wait(pid_t pid, struct hook_io *io, int timeout, int *status)
 	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
 		;
 	while (io->out >= 0) { /* its last words */
-		struct pollfd p = {.fd = io->out, .events = POLLIN};
+		struct pollfd p = { .fd = io->out, .events = POLLIN };
 
 		if (poll(&p, 1, 0) <= 0)
 			break;
@@ -130,9 +130,9 @@ static int hook_wait(pid_t pid, struct hook_io *io, int timeout, int *status)
 
 static int hook_run(const struct spec_hook *h, const char *state, const char *cwd, struct error *err)
 {
-	struct hook_io io = {.in = -1, .out = -1, .state = state, .state_len = strlen(state)};
+	struct hook_io io = { .in = -1, .out = -1, .state = state, .state_len = strlen(state) };
 	int in[2], out[2], status = 0, rc;
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, old;
 	pid_t pid;
 
 	if (pipe2(in, O_CLOEXEC) < 0)
@@ -164,9 +164,11 @@ static int hook_run(const struct spec_hook *h, const char *state, const char *cw
 		if (rc)
 			rc = error_set(err, 0, "%s did not end within its timeout of %d s", h->path, h->timeout);
 		else if (WIFSIGNALED(status))
-			rc = error_set(err, 0, "%s: signal: %s, output: %s", h->path, signal_name(WTERMSIG(status)), io.output);
+			rc = error_set(err, 0, "%s: signal: %s, output: %s", h->path, signal_name(WTERMSIG(status)),
+				       io.output);
 		else if (WEXITSTATUS(status))
-			rc = error_set(err, 0, "%s: exit status %d, output: %s", h->path, WEXITSTATUS(status), io.output);
+			rc = error_set(err, 0, "%s: exit status %d, output: %s", h->path, WEXITSTATUS(status),
+				       io.output);
 	}
 	if (io.in >= 0)
 		close(io.in);

@@ -13,9 +13,9 @@
 struct globals {
 	char *root; /* state root, absolute */
 	bool debug;
-	bool systemd;	 /* --systemd-cgroup */
-	bool rootless;	 /* no privilege on the host */
-	bool no_cgroup;	 /* --cgroup-manager=disabled */
+	bool systemd;	  /* --systemd-cgroup */
+	bool rootless;	  /* no privilege on the host */
+	bool no_cgroup;	  /* --cgroup-manager=disabled */
 	uint64_t t_begin; /* CLOCK_MONOTONIC ns at the program's start */
 };
 
@@ -56,7 +56,8 @@ struct option;
  *
  * Return: index of the first positional word, VERB_HELP, or -1 with *err.
  */
-int verb_options(const struct option *table, const char *usage, const char *about, int argc, char **argv, struct error *err);
+int verb_options(const struct option *table, const char *usage, const char *about, int argc, char **argv,
+		 struct error *err);
 
 /* The words after the options: between min and max of them, else -1 with *err. */
 int verb_words(int argc, char **argv, int first, int min, int max, const char *usage, struct error *err);

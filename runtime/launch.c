@@ -48,8 +48,8 @@ static void on_interrupt(int signo)
 /* From here on a signal that would end us lets us undo what has been made. */
 static void interrupts_catch(struct sigaction old[4])
 {
-	static const int signals[4] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-	struct sigaction sa = {.sa_handler = on_interrupt};
+	static const int signals[4] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction sa = { .sa_handler = on_interrupt };
 
 	for (int i = 0; i < 4; i++)
 		sigaction(signals[i], &sa, &old[i]);
@@ -57,7 +57,7 @@ static void interrupts_catch(struct sigaction old[4])
 
 static void interrupts_restore(const struct sigaction old[4])
 {
-	static const int signals[4] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	static const int signals[4] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 	for (int i = 0; i < 4; i++)
 		sigaction(signals[i], &old[i], NULL);
@@ -85,7 +85,8 @@ struct work {
 
 static void work_free(struct work *w)
 {
-	int *fds[] = {&w->console_master, &w->console_slave, &w->listen_vm, &w->listen_proxy, &w->bundle_fd, &w->sync_peer};
+	int *fds[] = { &w->console_master, &w->console_slave, &w->listen_vm,
+		       &w->listen_proxy,   &w->bundle_fd,     &w->sync_peer };
 
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (*fds[i] >= 0)
@@ -127,7 +128,8 @@ static int read_bundle(struct work *w, struct error *err)
 	w->l->spec = spec;
 	if (!spec->root_path)
 		return error_set(err, 0, "config.json: root.path is missing");
-	w->rootfs = *spec->root_path == '/' ? path_absolute(spec->root_path) : xasprintf("%s/%s", w->bundle, spec->root_path);
+	w->rootfs = *spec->root_path == '/' ? path_absolute(spec->root_path)
+					    : xasprintf("%s/%s", w->bundle, spec->root_path);
 	if (*spec->root_path != '/') {
 		char *clean = path_absolute(w->rootfs);
 
@@ -156,7 +158,8 @@ static int check_options(struct work *w, struct error *err)
 		if (!parse_i64(o->preserve_fds, 0, 65536, &n))
 			return error_set(err, 0, "--preserve-fds %s: expected a number", o->preserve_fds);
 		if (n > 0)
-			return error_set(err, 0, "--preserve-fds %s: file descriptors of the host cannot be passed into a VM",
+			return error_set(err, 0,
+					 "--preserve-fds %s: file descriptors of the host cannot be passed into a VM",
 					 o->preserve_fds);
 	}
 	return 0;
@@ -278,7 +281,8 @@ static bool needs_mnt_dir(const struct work *w)
 
 static bool has_create_hooks(const struct spec *spec)
 {
-	return spec->hooks[HOOK_PRESTART].n || spec->hooks[HOOK_CREATE_RUNTIME].n || spec->hooks[HOOK_CREATE_CONTAINER].n;
+	return spec->hooks[HOOK_PRESTART].n || spec->hooks[HOOK_CREATE_RUNTIME].n ||
+	       spec->hooks[HOOK_CREATE_CONTAINER].n;
 }
 
 /* In the child: never returns. */
@@ -380,7 +384,9 @@ static int wait_sync(struct launched *l, enum sync_type want, uint32_t *value, s
 		*value = m.value;
 	if (m.type == SYNC_ERROR)
 		return error_set(err, 0, "%s", m.text);
-	return m.type == want ? 0 : error_set(err, 0, "the container's proxy said %u instead of %u", m.type, (unsigned int)want);
+	return m.type == want
+		       ? 0
+		       : error_set(err, 0, "the container's proxy said %u instead of %u", m.type, (unsigned int)want);
 }
 
 /* A VM that does not run often means a KVM that cannot: let the VMM find out, and say so. */
@@ -395,7 +401,7 @@ static void explain_kvm(const struct work *w, struct error *err)
 		return;
 	pid = fork();
 	if (!pid) {
-		char *const argv[] = {w->files.vmm, "--probe", NULL}, *const env[] = {NULL};
+		char *const argv[] = { w->files.vmm, "--probe", NULL }, *const env[] = { NULL };
 
 		if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
 			_exit(127);
@@ -501,10 +507,11 @@ static int build(struct work *w, struct error *err)
 	}
 	if (make_cgroup(w, err) < 0)
 		return -1;
-	w->state.cgroups = (struct strings){.v = (const char **)w->cgroup.dirs, .n = w->cgroup.ndirs};
+	w->state.cgroups = (struct strings){ .v = (const char **)w->cgroup.dirs, .n = w->cgroup.ndirs };
 	if (container_save(c, &w->state, err) < 0)
 		return -1;
-	if (make_console(w, err) < 0 || make_sockets(w, err) < 0 || clone_proxy(w, err) < 0 || run_create_hooks(w, err) < 0)
+	if (make_console(w, err) < 0 || make_sockets(w, err) < 0 || clone_proxy(w, err) < 0 ||
+	    run_create_hooks(w, err) < 0)
 		return -1;
 	if (wait_sync(w->l, SYNC_CREATED, &value, err) < 0) {
 		if (value & SYNC_PROBE)
@@ -532,13 +539,14 @@ static void unbuild(struct work *w)
 	destroy(&l->c, w->hooks_begun ? l->spec : NULL, &ignored);
 }
 
-int launch(const struct globals *g, const struct launch_options *o, const char *id, struct launched *l, struct error *err)
+int launch(const struct globals *g, const struct launch_options *o, const char *id, struct launched *l,
+	   struct error *err)
 {
 	struct work w = {
 		.g = g,
 		.o = o,
 		.l = l,
-		.files = {.kernel_fd = -1, .initrd_fd = -1},
+		.files = { .kernel_fd = -1, .initrd_fd = -1 },
 		.console_master = -1,
 		.console_slave = -1,
 		.listen_vm = -1,
@@ -549,7 +557,7 @@ int launch(const struct globals *g, const struct launch_options *o, const char *
 	struct sigaction old[4];
 	int rc;
 
-	*l = (struct launched){.c = {.dirfd = -1, .lockfd = -1}, .sync = -1};
+	*l = (struct launched){ .c = { .dirfd = -1, .lockfd = -1 }, .sync = -1 };
 	for (int i = 0; i < NS_COUNT; i++)
 		w.ns.fd[i] = -1;
 	rc = container_id_check(id, err);
@@ -585,7 +593,7 @@ void launched_close(struct launched *l)
 		close(l->sync);
 	container_close(&l->c);
 	spec_free(l->spec);
-	*l = (struct launched){.c = {.dirfd = -1, .lockfd = -1}, .sync = -1};
+	*l = (struct launched){ .c = { .dirfd = -1, .lockfd = -1 }, .sync = -1 };
 }
 
 /* ---- start ---- */

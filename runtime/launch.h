@@ -32,7 +32,8 @@ struct launched {
  *
  * When it fails nothing is left. 0 or -1 with *err; launched_close() in both cases.
  */
-int launch(const struct globals *g, const struct launch_options *o, const char *id, struct launched *l, struct error *err);
+int launch(const struct globals *g, const struct launch_options *o, const char *id, struct launched *l,
+	   struct error *err);
 
 /* Ask the freshly created container to run its process; poststart hooks. 0 or -1 with *err. */
 int launch_start(struct launched *l, struct error *err);

@@ -52,7 +52,7 @@ static void log_record(const char *level, const char *msg)
 		return;
 	time_rfc3339(now, sizeof(now));
 	if (log_json) {
-		struct json_writer w = {.flat = true};
+		struct json_writer w = { .flat = true };
 		CLEAN_FREE char *line = NULL;
 		size_t len;
 

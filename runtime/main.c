@@ -19,25 +19,25 @@ static const struct {
 	verb_fn fn;
 	const char *help;
 } verbs[] = {
-	{"create", cmd_create, "create a container from a bundle; its process waits for start"},
-	{"start", cmd_start, "run the process of a created container"},
-	{"run", cmd_run, "create and start, in the foreground or detached"},
-	{"exec", cmd_exec, "run one more process in a container"},
-	{"kill", cmd_kill, "send a signal to a container's process"},
-	{"delete", cmd_delete, "remove a container and all that create made"},
-	{"state", cmd_state, "a container's state as JSON"},
-	{"list", cmd_list, "the containers of this state root"},
-	{"ps", cmd_ps, "the processes of a container"},
-	{"pause", cmd_pause, "freeze a container's processes"},
-	{"resume", cmd_resume, "let them go on"},
-	{"update", cmd_update, "change resource limits"},
-	{"events", cmd_events, "statistics and out-of-memory events as JSON lines"},
-	{"stats", cmd_stats, "what a container really costs the host"},
-	{"spec", cmd_spec, "write a config.json to begin with"},
-	{"features", cmd_features, "what this runtime honours, as JSON"},
-	{"check", cmd_check, "can this host run husk? line by line, with a measured boot"},
-	{"checkpoint", cmd_checkpoint, NULL},
-	{"restore", cmd_restore, NULL},
+	{ "create", cmd_create, "create a container from a bundle; its process waits for start" },
+	{ "start", cmd_start, "run the process of a created container" },
+	{ "run", cmd_run, "create and start, in the foreground or detached" },
+	{ "exec", cmd_exec, "run one more process in a container" },
+	{ "kill", cmd_kill, "send a signal to a container's process" },
+	{ "delete", cmd_delete, "remove a container and all that create made" },
+	{ "state", cmd_state, "a container's state as JSON" },
+	{ "list", cmd_list, "the containers of this state root" },
+	{ "ps", cmd_ps, "the processes of a container" },
+	{ "pause", cmd_pause, "freeze a container's processes" },
+	{ "resume", cmd_resume, "let them go on" },
+	{ "update", cmd_update, "change resource limits" },
+	{ "events", cmd_events, "statistics and out-of-memory events as JSON lines" },
+	{ "stats", cmd_stats, "what a container really costs the host" },
+	{ "spec", cmd_spec, "write a config.json to begin with" },
+	{ "features", cmd_features, "what this runtime honours, as JSON" },
+	{ "check", cmd_check, "can this host run husk? line by line, with a measured boot" },
+	{ "checkpoint", cmd_checkpoint, NULL },
+	{ "restore", cmd_restore, NULL },
 };
 
 static void usage(const struct option *table)
@@ -51,7 +51,8 @@ static void usage(const struct option *table)
 	options_print(table);
 }
 
-int verb_options(const struct option *table, const char *usage_words, const char *about, int argc, char **argv, struct error *err)
+int verb_options(const struct option *table, const char *usage_words, const char *about, int argc, char **argv,
+		 struct error *err)
 {
 	CLEAN_FREE char *what = xasprintf("husk %s", argv[0]);
 
@@ -73,8 +74,8 @@ int verb_words(int argc, char **argv, int first, int min, int max, const char *u
 		return error_set(err, 0, "%s missing; usage: husk %s %s",
 				 n ? "an argument is" : "the container's id is", argv[0], usage_words);
 	if (max >= 0 && n > max)
-		return error_set(err, 0, "too many arguments at \"%s\"; usage: husk %s %s",
-				 argv[first + max], argv[0], usage_words);
+		return error_set(err, 0, "too many arguments at \"%s\"; usage: husk %s %s", argv[first + max], argv[0],
+				 usage_words);
 	return 0;
 }
 
@@ -112,21 +113,21 @@ static int run_verb(const struct globals *g, int argc, char **argv, struct error
 int main(int argc, char **argv)
 {
 	const char *root = NULL, *log = NULL, *format = "text", *rootless = "auto", *cgroup_manager = "cgroupfs";
-	struct globals g = {.t_begin = mono_ns()};
-	struct error err = {0};
+	struct globals g = { .t_begin = mono_ns() };
+	struct error err = { 0 };
 	bool version = false, help = false;
 	const struct option table[] = {
-		{"root", 0, OPT_STRING, &root, "DIR", "state directory (default /run/husk)"},
-		{"log", 0, OPT_STRING, &log, "FILE", "also append messages to this file"},
-		{"log-format", 0, OPT_STRING, &format, "FORMAT", "of that file: text or json"},
-		{"debug", 0, OPT_FLAG, &g.debug, "", "more messages; run: the guest kernel's log on stderr"},
-		{"systemd-cgroup", 0, OPT_FLAG, &g.systemd, "", "cgroupsPath is slice:prefix:name, made by systemd"},
-		{"cgroup-manager", 0, OPT_STRING, &cgroup_manager, "NAME", "cgroupfs, systemd or disabled"},
-		{"rootless", 0, OPT_MAYBE, &rootless, "", "tolerate missing privileges: true, false or auto"},
-		{"criu", 0, OPT_STRING, NULL, NULL, NULL},
-		{"version", 'v', OPT_FLAG, &version, "", "print the version"},
-		{"help", 'h', OPT_FLAG, &help, "", "this text"},
-		{0},
+		{ "root", 0, OPT_STRING, &root, "DIR", "state directory (default /run/husk)" },
+		{ "log", 0, OPT_STRING, &log, "FILE", "also append messages to this file" },
+		{ "log-format", 0, OPT_STRING, &format, "FORMAT", "of that file: text or json" },
+		{ "debug", 0, OPT_FLAG, &g.debug, "", "more messages; run: the guest kernel's log on stderr" },
+		{ "systemd-cgroup", 0, OPT_FLAG, &g.systemd, "", "cgroupsPath is slice:prefix:name, made by systemd" },
+		{ "cgroup-manager", 0, OPT_STRING, &cgroup_manager, "NAME", "cgroupfs, systemd or disabled" },
+		{ "rootless", 0, OPT_MAYBE, &rootless, "", "tolerate missing privileges: true, false or auto" },
+		{ "criu", 0, OPT_STRING, NULL, NULL, NULL },
+		{ "version", 'v', OPT_FLAG, &version, "", "print the version" },
+		{ "help", 'h', OPT_FLAG, &help, "", "this text" },
+		{ 0 },
 	};
 	int first, status;
 

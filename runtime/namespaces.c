@@ -23,14 +23,15 @@ static const struct {
 	const char *name;
 	unsigned long flag;
 } kinds[NS_COUNT] = {
-	[NS_PID] = {"pid", CLONE_NEWPID},     [NS_NETWORK] = {"network", CLONE_NEWNET}, [NS_MOUNT] = {"mount", CLONE_NEWNS},
-	[NS_IPC] = {"ipc", CLONE_NEWIPC},     [NS_UTS] = {"uts", CLONE_NEWUTS},		[NS_USER] = {"user", CLONE_NEWUSER},
-	[NS_CGROUP] = {"cgroup", CLONE_NEWCGROUP}, [NS_TIME] = {"time", CLONE_NEWTIME},
+	[NS_PID] = { "pid", CLONE_NEWPID },	     [NS_NETWORK] = { "network", CLONE_NEWNET },
+	[NS_MOUNT] = { "mount", CLONE_NEWNS },	     [NS_IPC] = { "ipc", CLONE_NEWIPC },
+	[NS_UTS] = { "uts", CLONE_NEWUTS },	     [NS_USER] = { "user", CLONE_NEWUSER },
+	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP }, [NS_TIME] = { "time", CLONE_NEWTIME },
 };
 
 int namespaces_open(struct namespaces *ns, const struct spec *spec, struct error *err)
 {
-	*ns = (struct namespaces){.new_flags = CLONE_NEWNS};
+	*ns = (struct namespaces){ .new_flags = CLONE_NEWNS };
 	for (int i = 0; i < NS_COUNT; i++)
 		ns->fd[i] = -1;
 	for (int i = 0; i < NS_COUNT; i++) {
@@ -51,7 +52,8 @@ int namespaces_open(struct namespaces *ns, const struct spec *spec, struct error
 		if (type < 0)
 			return error_set(err, 0, "%s namespace path %s: not a namespace", kinds[i].name, n->path);
 		if ((unsigned long)type != kinds[i].flag)
-			return error_set(err, 0, "%s namespace path %s: a namespace of another type", kinds[i].name, n->path);
+			return error_set(err, 0, "%s namespace path %s: a namespace of another type", kinds[i].name,
+					 n->path);
 	}
 	return 0;
 }
@@ -106,7 +108,7 @@ int namespaces_join(const struct namespaces *ns, struct error *err)
 void loopback_up(void)
 {
 	CLEAN_FD int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = {.ifr_name = "lo"};
+	struct ifreq ifr = { .ifr_name = "lo" };
 
 	if (s < 0 || ioctl(s, SIOCGIFFLAGS, &ifr) < 0 || (ifr.ifr_flags & IFF_UP))
 		return;

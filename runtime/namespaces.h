@@ -13,7 +13,7 @@
 
 /* Namespaces given by path, opened and checked. */
 struct namespaces {
-	int fd[NS_COUNT]; /* -1: none */
+	int fd[NS_COUNT];	 /* -1: none */
 	unsigned long new_flags; /* CLONE_NEW* to make */
 };
 

@@ -35,7 +35,7 @@
 #include "vmm.h"
 
 #define REQUEST_LIMIT_NS (10ull * 1000000000u) /* of one request */
-#define SETTLE_MS 20			     /* notifications come in bursts: wait until one is over */
+#define SETTLE_MS 20			       /* notifications come in bursts: wait until one is over */
 
 /* One interface of the namespace that the guest has. */
 struct nic {
@@ -279,8 +279,8 @@ static void on_request(struct helper *h)
 
 static int helper_open(struct helper *h)
 {
-	static const int groups[] = { RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-					       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_NEIGH };
+	static const int groups[] = { RTNLGRP_LINK,	  RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_NEIGH };
 
 	h->nl = netlink_open();
 	h->events = netlink_open();

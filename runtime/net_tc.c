@@ -242,17 +242,20 @@ int tc_join(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err)
 	if (r == 0)
 		r = ingress_qdisc(nl, tap);
 	if (r < 0)
-		return error_set(err, -r, "add an ingress qdisc (is the sch_ingress module there? try: modprobe sch_ingress)");
+		return error_set(err, -r,
+				 "add an ingress qdisc (is the sch_ingress module there? try: modprobe sch_ingress)");
 	if ((r = filter_ports(nl, link, ETH_P_IP, IPPROTO_UDP, PRIO_PORTS)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IP, IPPROTO_TCP, PRIO_PORTS + 1)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IPV6, IPPROTO_UDP, PRIO_PORTS + 2)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IPV6, IPPROTO_TCP, PRIO_PORTS + 3)) < 0 ||
 	    (r = filter_nd(nl, link, tap, ICMPV6_NS, PRIO_NEIGH + 1)) < 0 ||
 	    (r = filter_nd(nl, link, tap, ICMPV6_NA, PRIO_NEIGH + 2)) < 0)
-		return error_set(err, -r, "add a flower filter (is the cls_flower module there? try: modprobe cls_flower)");
+		return error_set(err, -r,
+				 "add a flower filter (is the cls_flower module there? try: modprobe cls_flower)");
 	if ((r = filter_arp(nl, link, tap)) < 0 || (r = filter_all(nl, link, tap)) < 0 ||
 	    (r = filter_all(nl, tap, link)) < 0)
-		return error_set(err, -r, "redirect traffic (are the cls_matchall and act_mirred modules there? "
-					  "try: modprobe -a cls_matchall act_mirred)");
+		return error_set(err, -r,
+				 "redirect traffic (are the cls_matchall and act_mirred modules there? "
+				 "try: modprobe -a cls_matchall act_mirred)");
 	return 0;
 }

@@ -70,7 +70,8 @@ static struct nl_msg *copy(const struct nlmsghdr *nlh, size_t fixed, uint64_t sk
 	struct nlattr *a;
 	int rem;
 
-	nlmsg_for_each_attr(a, nlh, (int)fixed, rem) {
+	nlmsg_for_each_attr(a, nlh, (int)fixed, rem)
+	{
 		int type = nla_type(a);
 
 		if (type < 64 && (skip & (1ULL << type)))
@@ -110,7 +111,8 @@ static int on_link(const struct nlmsghdr *nlh, void *arg)
 
 	if (ifi->ifi_type != ARPHRD_ETHER || (ifi->ifi_flags & IFF_LOOPBACK))
 		return 0;
-	nlmsg_for_each_attr(a, nlh, sizeof(*ifi), rem) {
+	nlmsg_for_each_attr(a, nlh, sizeof(*ifi), rem)
+	{
 		switch (nla_type(a)) {
 		case IFLA_IFNAME:
 			strncpy(l.name, nla_get_string(a), sizeof(l.name) - 1);
@@ -166,9 +168,8 @@ static int on_addr(const struct nlmsghdr *nlh, void *arg)
 
 	if (!l)
 		return 0;
-	nlmsg_for_each_attr(a, nlh, sizeof(*ifa), rem)
-		if (nla_type(a) == IFA_FLAGS && nla_len(a) == 4)
-			flags = nla_get_u32(a);
+	nlmsg_for_each_attr(a, nlh, sizeof(*ifa), rem) if (nla_type(a) == IFA_FLAGS && nla_len(a) == 4)
+		flags = nla_get_u32(a);
 	/* the guest's kernel makes its own link-local address from the same MAC */
 	if (ifa->ifa_family == AF_INET6 && ifa->ifa_scope == RT_SCOPE_LINK && (flags & IFA_F_PERMANENT) &&
 	    !(flags & IFA_F_NODAD))
@@ -196,7 +197,8 @@ static int on_neigh(const struct nlmsghdr *nlh, void *arg)
 		return 0;
 	if (nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6)
 		return 0;
-	return view_put(s, (uint32_t)nd->ndm_ifindex, copy(nlh, sizeof(*nd), 1ULL << NDA_CACHEINFO | 1ULL << NDA_PROBES));
+	return view_put(s, (uint32_t)nd->ndm_ifindex,
+			copy(nlh, sizeof(*nd), 1ULL << NDA_CACHEINFO | 1ULL << NDA_PROBES));
 }
 
 /* The interface of a route: its own, or its first next hop's. 0: none (blackhole and the like). */
@@ -205,7 +207,8 @@ static uint32_t route_oif(const struct nlmsghdr *nlh)
 	struct nlattr *a;
 	int rem;
 
-	nlmsg_for_each_attr(a, nlh, sizeof(struct rtmsg), rem) {
+	nlmsg_for_each_attr(a, nlh, sizeof(struct rtmsg), rem)
+	{
 		if (nla_type(a) == RTA_OIF && nla_len(a) == 4)
 			return nla_get_u32(a);
 		if (nla_type(a) == RTA_MULTIPATH && nla_len(a) >= (int)sizeof(struct rtnexthop))
@@ -283,7 +286,8 @@ int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err)
 			add_link(&s, &v->link[i]);
 		for (size_t i = 0; i < addrs.nmsgs && !s.error; i++)
 			if (view_link(v, addrs.msg[i]->ifindex))
-				view_add(&s, addrs.msg[i]->ifindex, (const struct nlmsghdr *)(const void *)addrs.msg[i]->data);
+				view_add(&s, addrs.msg[i]->ifindex,
+					 (const struct nlmsghdr *)(const void *)addrs.msg[i]->data);
 		r = -s.error;
 	}
 	net_view_free(&addrs);
@@ -296,8 +300,10 @@ int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err)
 	if (r < 0) {
 		net_view_free(v);
 		if (r == -E2BIG)
-			return error_set(err, E2BIG, "the network namespace holds more than husk takes over (%u interfaces, "
-					 "%u addresses and routes)", NET_VIEW_LINKS, NET_VIEW_MSGS);
+			return error_set(err, E2BIG,
+					 "the network namespace holds more than husk takes over (%u interfaces, "
+					 "%u addresses and routes)",
+					 NET_VIEW_LINKS, NET_VIEW_MSGS);
 		return error_set(err, -r, "read the network namespace");
 	}
 	return 0;

@@ -13,8 +13,8 @@
 
 struct nl_sock;
 
-#define NET_VIEW_LINKS 16u	/* interfaces that a container can have */
-#define NET_VIEW_MSGS 4096u	/* addresses, routes and neighbours of all of them */
+#define NET_VIEW_LINKS 16u  /* interfaces that a container can have */
+#define NET_VIEW_MSGS 4096u /* addresses, routes and neighbours of all of them */
 
 /* An Ethernet-like interface that carries traffic for the container. */
 struct net_link {

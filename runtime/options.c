@@ -42,8 +42,8 @@ static const struct option *option_guess(const struct option *table, const char 
 
 static int option_bool(const char *text, bool *out)
 {
-	static const char *const yes[] = {"true", "1", "t", "T", "TRUE", "True"};
-	static const char *const no[] = {"false", "0", "f", "F", "FALSE", "False"};
+	static const char *const yes[] = { "true", "1", "t", "T", "TRUE", "True" };
+	static const char *const no[] = { "false", "0", "f", "F", "FALSE", "False" };
 
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
 		if (!strcmp(text, yes[i])) {

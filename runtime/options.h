@@ -27,8 +27,8 @@ struct option {
 	const char *name; /* without dashes; NULL ends the table */
 	char letter;	  /* 0: none */
 	enum option_kind kind;
-	void *out;	  /* bool *, const char ** or struct option_list *; NULL: accepted and ignored */
-	const char *arg;  /* name of the value in the help; NULL: hidden from the help if help is NULL */
+	void *out;	 /* bool *, const char ** or struct option_list *; NULL: accepted and ignored */
+	const char *arg; /* name of the value in the help; NULL: hidden from the help if help is NULL */
 	const char *help;
 };
 

@@ -67,7 +67,7 @@ static void on_log(void *arg, uint32_t events)
 
 static void reply_send(int fd, int status, const struct error *err)
 {
-	struct proxy_rep rep = {.magic = PROXY_MAGIC, .status = status};
+	struct proxy_rep rep = { .magic = PROXY_MAGIC, .status = status };
 
 	if (status) {
 		rep.len = (uint32_t)strlen(err->text);
@@ -92,7 +92,7 @@ static void start_answer(struct proxy *x, const struct error *err)
 /* Ask the agent to run the process. The answer comes as a frame of the session. */
 static void start_begin(struct proxy *x)
 {
-	struct error err = {0};
+	struct error err = { 0 };
 
 	x->starting = true;
 	if (proxy_network(x, &err) < 0) {
@@ -106,7 +106,7 @@ static void start_begin(struct proxy *x)
 static void on_frame(void *arg, const struct frame *f)
 {
 	struct proxy *x = arg;
-	struct error err = {0};
+	struct error err = { 0 };
 
 	if (f->h.type == WIRE_OOM) {
 		x->oom = true;
@@ -148,8 +148,8 @@ static void on_request(void *arg, uint32_t events)
 {
 	struct proxy *x = arg;
 	CLEAN_FD int fd = accept4(x->p->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	struct timeval limit = {.tv_sec = 1};
-	struct error err = {0};
+	struct timeval limit = { .tv_sec = 1 };
+	struct error err = { 0 };
 	struct proxy_req req;
 
 	(void)events;
@@ -171,7 +171,7 @@ static void on_request(void *arg, uint32_t events)
 		start_begin(x);
 		return;
 	case PROXY_OWNER: {
-		struct proxy_rep rep = {.magic = PROXY_MAGIC};
+		struct proxy_rep rep = { .magic = PROXY_MAGIC };
 
 		fd_send(fd, x->owner, &rep, sizeof(rep));
 		return;
@@ -261,12 +261,13 @@ void proxy_stop_vmm(struct proxy *x)
 static void proxy_end(struct proxy *x) __attribute__((noreturn));
 static void proxy_end(struct proxy *x)
 {
-	struct error err = {0};
+	struct error err = { 0 };
 	int status;
 
 	if (x->starting) {
-		error_set(&err, 0, x->pump.exited ? "the container's process ended before it could run its program"
-						  : "the container's VM ended");
+		error_set(&err, 0,
+			  x->pump.exited ? "the container's process ended before it could run its program"
+					 : "the container's VM ended");
 		start_answer(x, &err);
 	}
 	x->timeline.ns[STEP_EXITED] = mono_ns();
@@ -314,10 +315,10 @@ void proxy_main(const struct proxy_params *p)
 	x->pump.on_frame = on_frame;
 	x->pump.on_end = on_end;
 	x->pump.arg = x;
-	x->sig_w = (struct watch){.fd = x->sig_fd, .fn = on_signal, .arg = x};
-	x->sync_w = (struct watch){.fd = x->sync, .fn = on_sync, .arg = x};
-	x->listen_w = (struct watch){.fd = p->listen_fd, .fn = on_request, .arg = x};
-	x->log_w = (struct watch){.fd = x->log_pipe, .fn = on_log, .arg = x};
+	x->sig_w = (struct watch){ .fd = x->sig_fd, .fn = on_signal, .arg = x };
+	x->sync_w = (struct watch){ .fd = x->sync, .fn = on_sync, .arg = x };
+	x->listen_w = (struct watch){ .fd = p->listen_fd, .fn = on_request, .arg = x };
+	x->log_w = (struct watch){ .fd = x->log_pipe, .fn = on_log, .arg = x };
 	watch_set(&x->loop, &x->sig_w, EPOLLIN);
 	watch_set(&x->loop, &x->sync_w, EPOLLIN);
 	watch_set(&x->loop, &x->listen_w, EPOLLIN);

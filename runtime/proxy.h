@@ -22,21 +22,21 @@ struct proxy_params {
 	const struct host_plan *host;
 	const struct buf *plan;
 	const struct namespaces *ns;
-	struct vmm_config vmm;	/* listen_fd, owner_fd and log_fd are filled by the proxy or the caller */
+	struct vmm_config vmm; /* listen_fd, owner_fd and log_fd are filled by the proxy or the caller */
 	const char *share_prefix;
-	char *vm_sock;		/* path that reaches vm.sock before the root is changed */
-	char *hook_state;	/* JSON for createContainer hooks; NULL: without the pid, made by the proxy */
+	char *vm_sock;		 /* path that reaches vm.sock before the root is changed */
+	char *hook_state;	 /* JSON for createContainer hooks; NULL: without the pid, made by the proxy */
 	const char *private_dir; /* for share_open() */
-	int dirfd;		/* the state directory */
+	int dirfd;		 /* the state directory */
 	int bundle_fd;
-	int sync, sync_peer;	/* sync.h; the peer end is the command's */
-	int listen_fd;		/* proxy.sock */
-	bool wait_placed;	/* the command moves us into the cgroup and says SYNC_PLACED */
-	bool hooks;		/* say SYNC_READY and wait for SYNC_HOOKED */
-	int console;		/* pty slave, or -1: fds 0, 1, 2 are the container's */
-	bool tty;		/* the process has a terminal */
-	bool tee_log;		/* --debug in the foreground: the guest kernel's log to stderr, too */
-	uint64_t t_begin;	/* when the command began, CLOCK_MONOTONIC ns */
+	int sync, sync_peer; /* sync.h; the peer end is the command's */
+	int listen_fd;	     /* proxy.sock */
+	bool wait_placed;    /* the command moves us into the cgroup and says SYNC_PLACED */
+	bool hooks;	     /* say SYNC_READY and wait for SYNC_HOOKED */
+	int console;	     /* pty slave, or -1: fds 0, 1, 2 are the container's */
+	bool tty;	     /* the process has a terminal */
+	bool tee_log;	     /* --debug in the foreground: the guest kernel's log to stderr, too */
+	uint64_t t_begin;    /* when the command began, CLOCK_MONOTONIC ns */
 };
 
 /* In the cloned child. Never returns. */

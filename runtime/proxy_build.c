@@ -66,7 +66,7 @@ static void fail_vm(struct proxy *x, const char *what) __attribute__((noreturn))
 static void fail_vm(struct proxy *x, const char *what)
 {
 	bool ended = false;
-	struct error err = {0};
+	struct error err = { 0 };
 	char line[1024];
 
 	for (int i = 0; i < 100 && x->vmm && !ended; i++) { /* it is about to end: its message is worth a moment */
@@ -79,7 +79,8 @@ static void fail_vm(struct proxy *x, const char *what)
 	if (x->vmm)
 		error_set(&err, 0, "the VM did not start: %s", what);
 	else if (WIFSIGNALED(x->vmm_status))
-		error_set(&err, 0, "husk-vmm was killed by signal %d%s%s", WTERMSIG(x->vmm_status), *line ? ": " : "", line);
+		error_set(&err, 0, "husk-vmm was killed by signal %d%s%s", WTERMSIG(x->vmm_status), *line ? ": " : "",
+			  line);
 	else if (WEXITSTATUS(x->vmm_status) == 127)
 		error_set(&err, 0, "cannot run %s", x->p->vmm.files->vmm);
 	else
@@ -106,9 +107,21 @@ static void fds_arrange(struct proxy *x)
 		close(null);
 
 	int keep[] = {
-		x->sig_fd,   x->loop.epfd, x->sync,	  x->fds[0],	    x->fds[1],
-		x->fds[2],   x->tee,	   p->dirfd,	  p->bundle_fd,	    p->listen_fd,
-		p->vmm.listen_fd, p->vmm.files->kernel_fd, p->vmm.files->initrd_fd, p->ns->fd[NS_NETWORK], p->ns->fd[NS_IPC],
+		x->sig_fd,
+		x->loop.epfd,
+		x->sync,
+		x->fds[0],
+		x->fds[1],
+		x->fds[2],
+		x->tee,
+		p->dirfd,
+		p->bundle_fd,
+		p->listen_fd,
+		p->vmm.listen_fd,
+		p->vmm.files->kernel_fd,
+		p->vmm.files->initrd_fd,
+		p->ns->fd[NS_NETWORK],
+		p->ns->fd[NS_IPC],
 		p->ns->fd[NS_UTS],
 	};
 	fds_keep_only(keep, ARRAY_LEN(keep));
@@ -142,9 +155,9 @@ static void oom_score_set(struct proxy *x)
 static void memory_policy_set(struct proxy *x)
 {
 	const struct spec_mempolicy *m = &x->p->spec->lin.mempolicy;
-	unsigned long mask[1024 / (8 * sizeof(unsigned long))] = {0};
+	unsigned long mask[1024 / (8 * sizeof(unsigned long))] = { 0 };
 	const char *s = m->nodes;
-	struct error err = {0};
+	struct error err = { 0 };
 
 	if (!m->set)
 		return;
@@ -181,7 +194,7 @@ static void vm_start(struct proxy *x)
 {
 	const struct proxy_params *p = x->p;
 	struct vmm_config cfg = p->vmm;
-	struct error err = {0};
+	struct error err = { 0 };
 	int owner[2], log[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, owner) < 0 || pipe2(log, O_CLOEXEC) < 0) {
@@ -214,10 +227,10 @@ static void vm_wait(struct proxy *x, int fd)
 
 	for (;;) {
 		struct pollfd p[4] = {
-			{.fd = fd, .events = POLLIN},
-			{.fd = x->log_pipe, .events = POLLIN},
-			{.fd = x->sig_fd, .events = POLLIN},
-			{.fd = x->sync, .events = POLLIN},
+			{ .fd = fd, .events = POLLIN },
+			{ .fd = x->log_pipe, .events = POLLIN },
+			{ .fd = x->sig_fd, .events = POLLIN },
+			{ .fd = x->sync, .events = POLLIN },
 		};
 		struct signalfd_siginfo si;
 		uint64_t now = mono_ns();
@@ -230,7 +243,7 @@ static void vm_wait(struct proxy *x, int fd)
 			proxy_log_drain(x);
 		if (p[2].revents && read(x->sig_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 			if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT || si.ssi_signo == SIGHUP) {
-				struct error err = {0};
+				struct error err = { 0 };
 
 				error_set(&err, 0, "interrupted by a signal");
 				fail(x, &err, 0);
@@ -262,7 +275,7 @@ static void vm_times(struct proxy *x)
 static void shares_give(struct proxy *x)
 {
 	const struct host_plan *host = x->p->host;
-	struct error err = {0};
+	struct error err = { 0 };
 
 	for (size_t i = 0; i < host->nshares; i++) {
 		const struct share *s = &host->shares[i];
@@ -271,8 +284,8 @@ static void shares_give(struct proxy *x)
 
 		if (fd < 0)
 			fail(x, &err, 0);
-		rc = ctl_request(x->ctl, CTL_ADD_SHARE, share_flags(s), s->name, (uint32_t)strlen(s->name) + 1, &fd, 1, NULL, 0,
-				 mono_ns() + VMM_REQUEST_NS);
+		rc = ctl_request(x->ctl, CTL_ADD_SHARE, share_flags(s), s->name, (uint32_t)strlen(s->name) + 1, &fd, 1,
+				 NULL, 0, mono_ns() + VMM_REQUEST_NS);
 		if (rc == -EPIPE || rc == -ETIMEDOUT)
 			fail_vm(x, "husk-vmm does not take its shares");
 		if (rc < 0) {
@@ -286,7 +299,7 @@ static void shares_give(struct proxy *x)
 
 static void container_create(struct proxy *x)
 {
-	struct error err = {0};
+	struct error err = { 0 };
 
 	session_put_plan(x->s, x->p->plan->data, x->p->plan->len);
 	if (session_request(x->s, WIRE_CREATE, NULL, 0, mono_ns() + BUILD_LIMIT_NS, NULL, &err) < 0) {
@@ -313,7 +326,7 @@ static int vm_connect(struct proxy *x)
 
 int proxy_network(struct proxy *x, struct error *err)
 {
-	struct net_config cfg = {.ctl = x->ctl, .dev_net = x->dev_net};
+	struct net_config cfg = { .ctl = x->ctl, .dev_net = x->dev_net };
 	int fd, rc;
 
 	if (x->p->host->net == HOST_NET_NONE)
@@ -321,7 +334,8 @@ int proxy_network(struct proxy *x, struct error *err)
 	if (x->net.sock < 0) {
 		fd = vm_connect(x);
 		rc = fd < 0 ? fd
-			    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
+			    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0,
+					  mono_ns() + VMM_REQUEST_NS);
 		if (rc < 0) {
 			if (fd >= 0)
 				close(fd);
@@ -347,7 +361,7 @@ static void check(struct proxy *x, int rc, const struct error *err)
 static void host_namespaces(struct proxy *x)
 {
 	const struct spec *spec = x->p->spec;
-	struct error err = {0};
+	struct error err = { 0 };
 
 	check(x, namespaces_join(x->p->ns, &err), &err);
 	if (x->p->wait_placed)
@@ -368,21 +382,22 @@ static void host_namespaces(struct proxy *x)
 
 static void run_hooks(struct proxy *x)
 {
-	struct error err = {0};
+	struct error err = { 0 };
 
 	if (!x->p->hooks)
 		return;
 	sync_send(x->sync, SYNC_READY, 0, NULL);
 	expect(x, SYNC_HOOKED);
 	check(x,
-	      hooks_run(&x->p->spec->hooks[HOOK_CREATE_CONTAINER], "createContainer", x->p->hook_state, x->p->bundle, &err),
+	      hooks_run(&x->p->spec->hooks[HOOK_CREATE_CONTAINER], "createContainer", x->p->hook_state, x->p->bundle,
+			&err),
 	      &err);
 }
 
 void proxy_build(struct proxy *x)
 {
 	const struct proxy_params *p = x->p;
-	struct error err = {0};
+	struct error err = { 0 };
 	int agent, rc;
 
 	close(p->sync_peer);

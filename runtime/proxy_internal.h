@@ -14,7 +14,7 @@ struct proxy {
 	struct evloop loop;
 	struct watch sig_w, sync_w, listen_w, log_w;
 	int sig_fd;
-	int sync; /* to the command that cloned us; -1 when it is gone */
+	int sync;   /* to the command that cloned us; -1 when it is gone */
 	int fds[3]; /* the container's stdin, stdout, stderr */
 
 	pid_t vmm; /* 0: none, or dead */
@@ -24,7 +24,7 @@ struct proxy {
 	int log_pipe; /* the VMM's stdout and stderr */
 	int log_fd;   /* file in the state directory */
 	size_t log_len;
-	int tee; /* where the log goes, too; or -1 */
+	int tee;     /* where the log goes, too; or -1 */
 	int dev_net; /* directory /dev/net of the host */
 
 	struct session *s;

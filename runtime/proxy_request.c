@@ -13,7 +13,7 @@
 static int reply_wait(int sock, uint64_t deadline)
 {
 	for (;;) {
-		struct pollfd p = {.fd = sock, .events = POLLIN};
+		struct pollfd p = { .fd = sock, .events = POLLIN };
 		uint64_t now = mono_ns();
 		int n;
 
@@ -34,7 +34,7 @@ static int reply_head(int sock, struct proxy_rep *rep, int *fd)
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct iovec iov = {.iov_base = rep, .iov_len = sizeof(*rep)};
+	struct iovec iov = { .iov_base = rep, .iov_len = sizeof(*rep) };
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -56,14 +56,15 @@ static int reply_head(int sock, struct proxy_rep *rep, int *fd)
 		close(got);
 	if (!n)
 		return -EPIPE;
-	return (size_t)n == sizeof(*rep) && rep->magic == PROXY_MAGIC && rep->len < sizeof(((struct error *)0)->text) ? 0
-														       : -EPROTO;
+	return (size_t)n == sizeof(*rep) && rep->magic == PROXY_MAGIC && rep->len < sizeof(((struct error *)0)->text)
+		       ? 0
+		       : -EPROTO;
 }
 
 int proxy_request(const char *path, enum proxy_op op, int *fd, uint64_t deadline, struct error *err)
 {
 	CLEAN_FD int sock = unix_connect(path);
-	struct proxy_req req = {.magic = PROXY_MAGIC, .op = op};
+	struct proxy_req req = { .magic = PROXY_MAGIC, .op = op };
 	struct proxy_rep rep;
 	int rc;
 

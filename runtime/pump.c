@@ -25,7 +25,7 @@
 
 #include "util.h"
 
-#define PUMP_CHUNK 32768u	       /* bytes of stdin per DATA frame */
+#define PUMP_CHUNK 32768u	      /* bytes of stdin per DATA frame */
 #define PUMP_WINDOW (WIRE_CREDIT / 4) /* credit is returned in steps of this */
 #define PUMP_TICK_MS 500
 #define PUMP_TICKS_DEAD 4 /* ticks without a byte after a death by signal */
@@ -113,8 +113,8 @@ static void out_flush(struct pump_out *o)
 	while (o->len) {
 		uint32_t first = WIRE_CREDIT - o->head < o->len ? WIRE_CREDIT - o->head : o->len;
 		struct iovec iov[2] = {
-			{.iov_base = o->ring + o->head, .iov_len = first},
-			{.iov_base = o->ring, .iov_len = o->len - first},
+			{ .iov_base = o->ring + o->head, .iov_len = first },
+			{ .iov_base = o->ring, .iov_len = o->len - first },
 		};
 		ssize_t n = stdio_write(&o->io, iov, o->len > first ? 2 : 1);
 
@@ -160,7 +160,7 @@ static bool out_data(struct pump_out *o, const uint8_t *data, uint32_t len)
 		return true;
 	}
 	if (!o->len && o->io.kind != STDIO_POLLED) { /* the usual case: nothing waits, no copy */
-		struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
+		struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
 		ssize_t n = stdio_write(&o->io, &iov, 1);
 
 		if (n < 0 && n != -EAGAIN) {
@@ -370,14 +370,14 @@ static bool pump_idle(void *arg)
 
 int pump_init(struct pump *p, struct evloop *loop, struct session *s, const int fds[3], bool tty)
 {
-	*p = (struct pump){.loop = loop, .s = s, .tty = tty};
-	p->session_w = (struct watch){.fd = s->fd, .fn = pump_session_event, .arg = p};
-	p->tick_w = (struct watch){.fd = -1, .fn = pump_tick, .arg = p};
+	*p = (struct pump){ .loop = loop, .s = s, .tty = tty };
+	p->session_w = (struct watch){ .fd = s->fd, .fn = pump_session_event, .arg = p };
+	p->tick_w = (struct watch){ .fd = -1, .fn = pump_tick, .arg = p };
 
 	p->in.p = p;
 	p->in.credit = WIRE_CREDIT;
 	stdio_adopt(&p->in.io, fds[0], false);
-	p->in.w = (struct watch){.fd = p->in.io.fd, .fn = in_event, .arg = &p->in};
+	p->in.w = (struct watch){ .fd = p->in.io.fd, .fn = in_event, .arg = &p->in };
 
 	for (int i = 0; i < 2; i++) {
 		struct pump_out *o = &p->out[i];
@@ -390,7 +390,7 @@ int pump_init(struct pump *p, struct evloop *loop, struct session *s, const int 
 			continue;
 		}
 		stdio_adopt(&o->io, fds[i + 1], true);
-		o->w = (struct watch){.fd = o->io.fd, .fn = out_event, .arg = o};
+		o->w = (struct watch){ .fd = o->io.fd, .fn = out_event, .arg = o };
 		if (o->io.fd < 0)
 			out_reader_gone(o);
 		else if (o->io.kind != STDIO_PLAIN)
@@ -430,7 +430,7 @@ void pump_start(struct pump *p)
 
 void pump_signal(struct pump *p, int signo)
 {
-	struct wire_signal sig = {.signo = (uint32_t)signo};
+	struct wire_signal sig = { .signo = (uint32_t)signo };
 
 	if (p->exited) {
 		pump_end(p);
@@ -452,7 +452,7 @@ void pump_resize(struct pump *p)
 		return;
 	if (!ws.ws_row && !ws.ws_col) /* nobody has set one: keep the guest's (consoleSize) */
 		return;
-	size = (struct wire_winsize){ws.ws_row, ws.ws_col, ws.ws_xpixel, ws.ws_ypixel};
+	size = (struct wire_winsize){ ws.ws_row, ws.ws_col, ws.ws_xpixel, ws.ws_ypixel };
 	session_put(p->s, WIRE_RESIZE, 0, &size, sizeof(size));
 	pump_kick(p);
 }

@@ -45,9 +45,9 @@ struct pump {
 	struct pump_in in;
 	struct pump_out out[2];
 	bool tty;
-	bool primed; /* what the session had buffered before the loop ran has been taken */
-	bool exited; /* EXIT came */
-	bool ended;  /* on_end was called */
+	bool primed;	/* what the session had buffered before the loop ran has been taken */
+	bool exited;	/* EXIT came */
+	bool ended;	/* on_end was called */
 	bool lingering; /* go on after EXIT until both outputs are at their end */
 	struct wire_exit exit;
 	uint64_t written, written_at_tick;

@@ -18,7 +18,7 @@
 struct session *session_new(int fd)
 {
 	struct session *s = xmalloc(sizeof(*s));
-	struct wire_hello hello = {.version = WIRE_VERSION};
+	struct wire_hello hello = { .version = WIRE_VERSION };
 
 	/* not zeroed: the buffer's pages are touched when they are used */
 	memset(s, 0, offsetof(struct session, in));
@@ -58,7 +58,7 @@ static void out_append(struct session *s, const void *data, size_t len)
 
 static void frame_append(struct session *s, uint8_t type, uint8_t chan, const void *payload, size_t len)
 {
-	struct wire_hdr h = {.len = (uint32_t)len, .type = type, .chan = chan};
+	struct wire_hdr h = { .len = (uint32_t)len, .type = type, .chan = chan };
 
 	out_append(s, &h, sizeof(h));
 	if (len)
@@ -148,7 +148,8 @@ static bool frame_valid(const struct wire_hdr *h)
 		return h->len == sizeof(struct wire_hello);
 	case WIRE_DATA:
 	case WIRE_EOF:
-		return (h->chan == WIRE_STDOUT || h->chan == WIRE_STDERR || (h->chan == WIRE_STDIN && h->type == WIRE_EOF)) &&
+		return (h->chan == WIRE_STDOUT || h->chan == WIRE_STDERR ||
+			(h->chan == WIRE_STDIN && h->type == WIRE_EOF)) &&
 		       (h->type == WIRE_DATA || !h->len);
 	case WIRE_WINDOW:
 		return h->chan == WIRE_STDIN && h->len == sizeof(uint32_t);
@@ -229,7 +230,7 @@ int session_next(struct session *s, struct frame *f)
 int session_wait(struct session *s, struct frame *f, uint64_t deadline)
 {
 	for (;;) {
-		struct pollfd p = {.fd = s->fd, .events = POLLIN};
+		struct pollfd p = { .fd = s->fd, .events = POLLIN };
 		uint64_t now;
 		int rc;
 
@@ -291,8 +292,8 @@ int session_answer(struct session *s, uint64_t deadline, struct frame *reply, st
 	return rc;
 }
 
-int session_request(struct session *s, uint8_t type, const void *payload, size_t len, uint64_t deadline, struct frame *reply,
-		    struct error *err)
+int session_request(struct session *s, uint8_t type, const void *payload, size_t len, uint64_t deadline,
+		    struct frame *reply, struct error *err)
 {
 	int rc = session_put(s, type, 0, payload, len);
 

@@ -13,7 +13,7 @@
 #include "../agent/wire.h"
 #include "../oci/error.h"
 
-#define SESSION_OUT_MAX (1u << 20) /* queued bytes towards the agent, apart from plans */
+#define SESSION_OUT_MAX (1u << 20)	   /* queued bytes towards the agent, apart from plans */
 #define SESSION_HELD_MAX (3 * WIRE_CREDIT) /* what a process may write before EXEC is answered, with headers */
 
 struct session {
@@ -68,8 +68,8 @@ int session_wait(struct session *s, struct frame *f, uint64_t deadline);
  *
  * Return: 0, or -1 with *err in the words that engines match (guest_error()), err->code 0 then for timeouts.
  */
-int session_request(struct session *s, uint8_t type, const void *payload, size_t len, uint64_t deadline, struct frame *reply,
-		    struct error *err);
+int session_request(struct session *s, uint8_t type, const void *payload, size_t len, uint64_t deadline,
+		    struct frame *reply, struct error *err);
 
 /*
  * Wait for the OK or ERROR of a request that is queued or sent already. A process may write and close its streams before the

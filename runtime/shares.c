@@ -32,7 +32,7 @@ int share_facts(void *ctx, const char *path, struct source_facts *out)
 	struct stat st;
 
 	(void)ctx;
-	*out = (struct source_facts){0};
+	*out = (struct source_facts){ 0 };
 	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return -errno;
 	switch (st.st_mode & S_IFMT) {
@@ -84,7 +84,8 @@ static int idmap_write(pid_t pid, const char *file, const struct spec_idmaps *ma
 	CLEAN_FREE char *text = xstrdup("");
 
 	for (size_t i = 0; i < maps->n; i++) {
-		char *more = xasprintf("%s%u %u %u\n", text, maps->v[i].container_id, maps->v[i].host_id, maps->v[i].size);
+		char *more =
+			xasprintf("%s%u %u %u\n", text, maps->v[i].container_id, maps->v[i].host_id, maps->v[i].size);
 
 		free(text);
 		text = more;
@@ -121,7 +122,7 @@ static int idmap_userns(const struct spec_idmaps *uids, const struct spec_idmaps
 static int share_idmap(int fd, const struct share *s, struct error *err)
 {
 	CLEAN_FD int userns = idmap_userns(&s->uids, &s->gids);
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP};
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
 	unsigned int flags = AT_EMPTY_PATH | (s->idmap == IDMAP_RECURSIVE ? AT_RECURSIVE : 0);
 
 	if (userns < 0)
@@ -137,8 +138,8 @@ static int share_idmap(int fd, const struct share *s, struct error *err)
 static int share_attributes(int fd, const struct share *s, struct error *err)
 {
 	/* no device of the host is ever reached through a share */
-	struct mount_attr tree = {.attr_set = MOUNT_ATTR_NODEV};
-	struct mount_attr top = {.attr_set = MOUNT_ATTR_RDONLY};
+	struct mount_attr tree = { .attr_set = MOUNT_ATTR_NODEV };
+	struct mount_attr top = { .attr_set = MOUNT_ATTR_RDONLY };
 
 	if (s->readonly_tree)
 		tree.attr_set |= MOUNT_ATTR_RDONLY;
@@ -210,7 +211,8 @@ static void mountpoint_make(int root, const struct mountpoint *m)
 		next = open_beneath(root, path, O_PATH | (last ? 0 : O_DIRECTORY), 0);
 		if (next < 0 && errno == ENOENT) {
 			if (last && m->is_file) {
-				int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+				int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+						0644);
 
 				if (fd >= 0)
 					close(fd);

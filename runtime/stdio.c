@@ -18,7 +18,7 @@ void stdio_adopt(struct stdio *s, int fd, bool write)
 	struct stat st;
 	int flags, own;
 
-	*s = (struct stdio){.fd = fd, .kind = STDIO_PLAIN};
+	*s = (struct stdio){ .fd = fd, .kind = STDIO_PLAIN };
 	if (fstat(fd, &st) < 0) {
 		s->fd = -1; /* the engine started us without it */
 		return;
@@ -70,7 +70,7 @@ ssize_t stdio_read(struct stdio *s, void *buf, size_t len)
 
 ssize_t stdio_write(struct stdio *s, const struct iovec *iov, int n)
 {
-	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n};
+	struct msghdr msg = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 	ssize_t done;
 
 	do {

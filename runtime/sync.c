@@ -12,12 +12,12 @@
 
 int sync_send(int fd, enum sync_type type, uint32_t value, const char *text)
 {
-	uint32_t head[2] = {type, value};
+	uint32_t head[2] = { type, value };
 	struct iovec iov[2] = {
-		{.iov_base = head, .iov_len = sizeof(head)},
-		{.iov_base = (void *)text, .iov_len = text ? strlen(text) : 0},
+		{ .iov_base = head, .iov_len = sizeof(head) },
+		{ .iov_base = (void *)text, .iov_len = text ? strlen(text) : 0 },
 	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	ssize_t n;
 
 	do {

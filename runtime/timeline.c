@@ -13,14 +13,14 @@
 static const struct {
 	const char *name, *text;
 } steps[STEP_COUNT] = {
-	[STEP_CREATE] = {"create", "husk began"},
-	[STEP_PROXY] = {"proxy", "proxy in its namespaces"},
-	[STEP_VMM] = {"vmm", "husk-vmm started"},
-	[STEP_KERNEL] = {"kernel", "guest kernel entered"},
-	[STEP_AGENT] = {"agent", "agent ready in the guest"},
-	[STEP_CREATED] = {"created", "container built"},
-	[STEP_STARTED] = {"started", "process runs"},
-	[STEP_EXITED] = {"exited", "process ended"},
+	[STEP_CREATE] = { "create", "husk began" },
+	[STEP_PROXY] = { "proxy", "proxy in its namespaces" },
+	[STEP_VMM] = { "vmm", "husk-vmm started" },
+	[STEP_KERNEL] = { "kernel", "guest kernel entered" },
+	[STEP_AGENT] = { "agent", "agent ready in the guest" },
+	[STEP_CREATED] = { "created", "container built" },
+	[STEP_STARTED] = { "started", "process runs" },
+	[STEP_EXITED] = { "exited", "process ended" },
 };
 
 void timeline_write(int dirfd, const char *name, const struct timeline *t)
@@ -30,7 +30,8 @@ void timeline_write(int dirfd, const char *name, const struct timeline *t)
 
 	for (int i = 0; i < STEP_COUNT; i++)
 		if (t->ns[i])
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s %" PRIu64 "\n", steps[i].name, t->ns[i]);
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s %" PRIu64 "\n", steps[i].name,
+						t->ns[i]);
 	file_replace_at(dirfd, name, text, len, 0600);
 }
 
@@ -39,7 +40,7 @@ int timeline_read(int dirfd, const char *name, struct timeline *t)
 	CLEAN_FREE char *text = file_read_at(dirfd, name, 4096, NULL);
 	char *save = NULL;
 
-	*t = (struct timeline){0};
+	*t = (struct timeline){ 0 };
 	if (!text)
 		return -errno;
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {

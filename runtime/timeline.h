@@ -9,14 +9,14 @@
 #include <stdio.h>
 
 enum timeline_step {
-	STEP_CREATE,	   /* the command began */
-	STEP_PROXY,	   /* the proxy runs in its namespaces */
-	STEP_VMM,	   /* husk-vmm is executed */
-	STEP_KERNEL,	   /* first KVM_RUN */
-	STEP_AGENT,	   /* the agent listens */
-	STEP_CREATED,	   /* the container is built */
-	STEP_STARTED,	   /* its process runs */
-	STEP_EXITED,	   /* its process has ended */
+	STEP_CREATE,  /* the command began */
+	STEP_PROXY,   /* the proxy runs in its namespaces */
+	STEP_VMM,     /* husk-vmm is executed */
+	STEP_KERNEL,  /* first KVM_RUN */
+	STEP_AGENT,   /* the agent listens */
+	STEP_CREATED, /* the container is built */
+	STEP_STARTED, /* its process runs */
+	STEP_EXITED,  /* its process has ended */
 	STEP_COUNT
 };
 

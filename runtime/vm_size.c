@@ -13,7 +13,7 @@
 
 struct vm_size vm_size(const struct spec *spec, const struct host_plan *host)
 {
-	struct vm_size s = {.mem_mib = VM_DEFAULT_MIB, .cpus = host->vcpus};
+	struct vm_size s = { .mem_mib = VM_DEFAULT_MIB, .cpus = host->vcpus };
 	uint64_t host_mib = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / MIB;
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 

@@ -8,9 +8,9 @@
 #include "../oci/compile.h"
 #include "../oci/spec.h"
 
-#define VM_GUEST_EXTRA_MIB 48u	/* guest kernel, agent and page tables, beside the container's limit */
-#define VM_HOST_EXTRA_MIB 32u	/* VMM, proxies, page tables on the host, beside the guest's RAM */
-#define VM_DEFAULT_MIB 512u	/* without a limit */
+#define VM_GUEST_EXTRA_MIB 48u /* guest kernel, agent and page tables, beside the container's limit */
+#define VM_HOST_EXTRA_MIB 32u  /* VMM, proxies, page tables on the host, beside the guest's RAM */
+#define VM_DEFAULT_MIB 512u    /* without a limit */
 #define VM_MIN_MIB 64u
 
 struct vm_size {

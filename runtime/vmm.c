@@ -48,21 +48,21 @@ static char *file_find(const char *env, const char *const places[2], const char 
 		if (!i)
 			tried = path;
 	}
-	error_set(err, 0, "cannot find %s (looked for %s and %s); install husk completely (make install), or set %s", places[0],
-		  tried, path, env);
+	error_set(err, 0, "cannot find %s (looked for %s and %s); install husk completely (make install), or set %s",
+		  places[0], tried, path, env);
 	free(path);
 	return NULL;
 }
 
 int vmm_find(struct vmm_files *f, struct error *err)
 {
-	static const char *const vmm[] = {"husk-vmm", "../libexec/husk/husk-vmm"};
-	static const char *const kernel[] = {"vmlinux", "../lib/husk/vmlinux"};
-	static const char *const initrd[] = {"initramfs.cpio", "../lib/husk/initramfs.cpio"};
+	static const char *const vmm[] = { "husk-vmm", "../libexec/husk/husk-vmm" };
+	static const char *const kernel[] = { "vmlinux", "../lib/husk/vmlinux" };
+	static const char *const initrd[] = { "initramfs.cpio", "../lib/husk/initramfs.cpio" };
 	char dir[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", dir, sizeof(dir) - 1);
 
-	*f = (struct vmm_files){.kernel_fd = -1, .initrd_fd = -1};
+	*f = (struct vmm_files){ .kernel_fd = -1, .initrd_fd = -1 };
 	if (n < 0)
 		return error_set(err, errno, "/proc/self/exe (is /proc mounted?)");
 	dir[n] = '\0';
@@ -91,7 +91,7 @@ void vmm_files_free(struct vmm_files *f)
 		close(f->kernel_fd);
 	if (f->initrd_fd >= 0)
 		close(f->initrd_fd);
-	*f = (struct vmm_files){.kernel_fd = -1, .initrd_fd = -1};
+	*f = (struct vmm_files){ .kernel_fd = -1, .initrd_fd = -1 };
 }
 
 /* ---- start ---- */
@@ -99,10 +99,10 @@ void vmm_files_free(struct vmm_files *f)
 /* In the vforked child: only system calls, no memory of ours is changed. */
 static void vmm_exec(const struct vmm_config *cfg, char *const argv[], int null)
 {
-	static char *const env[] = {NULL};
+	static char *const env[] = { NULL };
 	/* sources first to numbers out of the way, so that no target overwrites a source */
-	const int src[7] = {null,	   cfg->log_fd,	   cfg->log_fd, cfg->listen_fd,
-			    cfg->owner_fd, cfg->files->kernel_fd, cfg->files->initrd_fd};
+	const int src[7] = { null,	    cfg->log_fd,	   cfg->log_fd,		 cfg->listen_fd,
+			     cfg->owner_fd, cfg->files->kernel_fd, cfg->files->initrd_fd };
 	int tmp[7];
 	sigset_t none;
 
@@ -176,7 +176,7 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 
 static int unix_address(struct sockaddr_un *sa, const char *path)
 {
-	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
+	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(sa->sun_path)) {
 		errno = ENAMETOOLONG;
 		return -errno;
@@ -190,7 +190,8 @@ int unix_listen(const char *path, struct error *err)
 	CLEAN_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un sa;
 
-	if (fd < 0 || unix_address(&sa, path) < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, 256) < 0)
+	if (fd < 0 || unix_address(&sa, path) < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+	    listen(fd, 256) < 0)
 		return error_set(err, errno, "socket %s", path);
 	return take_fd(&fd);
 }
@@ -212,7 +213,8 @@ int unix_connect(const char *path)
 		dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
 			return -errno;
-		if (snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", dir, base + 1) >= (int)sizeof(sa.sun_path))
+		if (snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", dir, base + 1) >=
+		    (int)sizeof(sa.sun_path))
 			return -ENAMETOOLONG;
 	}
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
@@ -223,7 +225,7 @@ int unix_connect(const char *path)
 static int wait_readable(int fd, uint64_t deadline)
 {
 	for (;;) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
+		struct pollfd p = { .fd = fd, .events = POLLIN };
 		uint64_t now = mono_ns();
 		int n;
 
@@ -239,16 +241,16 @@ static int wait_readable(int fd, uint64_t deadline)
 
 int ctl_send(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t len, const int *fds, unsigned int nfds)
 {
-	struct ctl_req req = {.magic = CTL_MAGIC, .op = op, .arg = arg, .len = len};
+	struct ctl_req req = { .magic = CTL_MAGIC, .op = op, .arg = arg, .len = len };
 	union {
 		struct cmsghdr align;
 		char bytes[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
 	} control;
 	struct iovec iov[2] = {
-		{.iov_base = &req, .iov_len = sizeof(req)},
-		{.iov_base = (void *)payload, .iov_len = len},
+		{ .iov_base = &req, .iov_len = sizeof(req) },
+		{ .iov_base = (void *)payload, .iov_len = len },
 	};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = len ? 2 : 1};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
 	ssize_t n;
 
 	if (nfds > CTL_FDS_MAX || len > CTL_PAYLOAD_MAX)
@@ -313,8 +315,8 @@ int ctl_answer(int fd, void *reply, uint32_t cap, uint64_t deadline)
 	return (int)rep.len;
 }
 
-int ctl_request(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t len, const int *fds, unsigned int nfds, void *reply,
-		uint32_t cap, uint64_t deadline)
+int ctl_request(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t len, const int *fds, unsigned int nfds,
+		void *reply, uint32_t cap, uint64_t deadline)
 {
 	int rc = ctl_send(fd, op, arg, payload, len, fds, nfds);
 

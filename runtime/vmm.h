@@ -56,8 +56,8 @@ int unix_connect(const char *path);
  *
  * Return: reply bytes (>= 0), or -errno: the VMM's own, -ETIMEDOUT, -EPIPE when it is gone.
  */
-int ctl_request(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t len, const int *fds, unsigned int nfds, void *reply,
-		uint32_t cap, uint64_t deadline);
+int ctl_request(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t len, const int *fds, unsigned int nfds,
+		void *reply, uint32_t cap, uint64_t deadline);
 
 /* The two halves of ctl_request(), for callers that wait in their own way. */
 int ctl_send(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t len, const int *fds, unsigned int nfds);

@@ -320,7 +320,8 @@ static inline void fake_control(int fd, struct fake_shared *sh)
 			fake_die(3);
 		fake_get(&f, skip, req.len);
 		rep.len = req.op == CTL_STATUS ? sizeof(st) : 0;
-		if (send(fd, &rep, sizeof(rep), MSG_NOSIGNAL) < 0 || (rep.len && send(fd, &st, rep.len, MSG_NOSIGNAL) < 0))
+		if (send(fd, &rep, sizeof(rep), MSG_NOSIGNAL) < 0 ||
+		    (rep.len && send(fd, &st, rep.len, MSG_NOSIGNAL) < 0))
 			fake_die(0);
 		if (req.op == CTL_CONNECT)
 			fake_session(fd, sh);

@@ -247,7 +247,8 @@ TEST(a_missing_executable_fails_create_in_the_words_that_engines_match)
 {
 	begin("\"missing\"", "");
 	CHECK_EQ(husk("--log %s/log --log-format json create -b %s --pid-file %s/pid c1", dir, dir, dir), 1);
-	CHECK_CONTAINS(output, "unable to start container process: exec: \"missing\": executable file not found in $PATH");
+	CHECK_CONTAINS(output,
+		       "unable to start container process: exec: \"missing\": executable file not found in $PATH");
 	{
 		CLEAN_FREE char *log = slurp("log");
 
@@ -314,13 +315,13 @@ TEST(pause_and_resume)
 TEST(hooks_run_in_order_with_the_state_on_stdin)
 {
 	CLEAN_FREE char *hooks = NULL, *log = NULL;
-#define HOOK(kind)                                                                                                   \
+#define HOOK(kind)                                                                                                     \
 	"\"" kind "\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"printf '%%s ' " kind " >>%s/log; cat >%s/" kind \
 	"\"]}]"
 
 	begin("\"exit\",\"0\"", "");
-	hooks = xasprintf(HOOK("prestart") "," HOOK("createRuntime") "," HOOK("createContainer") "," HOOK("poststart") "," HOOK(
-				  "poststop"),
+	hooks = xasprintf(HOOK("prestart") "," HOOK("createRuntime") "," HOOK("createContainer") "," HOOK(
+				  "poststart") "," HOOK("poststop"),
 			  dir, dir, dir, dir, dir, dir, dir, dir, dir, dir);
 	bundle("\"wait\"", hooks);
 	CHECK_EQ(husk("run -d -b %s c1", dir), 0);
@@ -340,7 +341,8 @@ TEST(hooks_run_in_order_with_the_state_on_stdin)
 
 TEST(a_failing_prestart_hook_undoes_create)
 {
-	begin("\"wait\"", "\"prestart\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"echo why not >&2; exit 3\"]}]");
+	begin("\"wait\"",
+	      "\"prestart\":[{\"path\":\"/bin/sh\",\"args\":[\"sh\",\"-c\",\"echo why not >&2; exit 3\"]}]");
 	CHECK_EQ(husk("create -b %s c1", dir), 1);
 	CHECK_CONTAINS(output, "error running prestart hook #0");
 	CHECK_CONTAINS(output, "exit status 3");
@@ -493,7 +495,8 @@ TEST(a_state_from_before_a_reboot_is_stopped)
 	kill(atoi(pid), SIGKILL);
 	waitpid(atoi(pid), NULL, 0);
 	{
-		CLEAN_FREE char *rm = xasprintf("find /sys/fs/cgroup -depth -name husk-unit-%d -exec rmdir {} +", (int)getpid());
+		CLEAN_FREE char *rm =
+			xasprintf("find /sys/fs/cgroup -depth -name husk-unit-%d -exec rmdir {} +", (int)getpid());
 
 		CHECK_EQ(system(rm), 0);
 	}

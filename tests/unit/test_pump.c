@@ -87,7 +87,7 @@ static pid_t reader(int fd, int other, unsigned int pause_ms, int result)
 		close(other);
 		while ((n = read(fd, buf, sizeof(buf))) > 0) {
 			for (ssize_t i = 0; i < n; i++)
-				sum += (uint8_t)buf[i] == (uint8_t)"0123456789abcde\n"[(total + (size_t)i) % 16];
+				sum += (uint8_t)buf[i] == (uint8_t) "0123456789abcde\n"[(total + (size_t)i) % 16];
 			total += (size_t)n;
 			if (pause_ms)
 				sleep_ms(pause_ms);
