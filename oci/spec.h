@@ -322,13 +322,12 @@ enum husk_net { HUSK_NET_AUTO, HUSK_NET_NONE };
 struct spec_husk {
 	struct opt_u32 memory;	     /* run.husk.memory, MiB: guest RAM instead of what the limit implies */
 	struct opt_u32 vcpus;	     /* run.husk.vcpus */
-	struct opt_bool ksm;	     /* run.husk.ksm: let the host merge equal pages */
 	struct opt_bool debug;	     /* run.husk.debug: guest kernel log to the VM's log */
 	enum husk_net network;	     /* run.husk.network = auto | none */
 	struct opt_u32 boot_timeout; /* run.husk.boot_timeout, ms */
 };
 
-struct spec_vm { /* the config's vm object; the runtime decides whether it may be honoured */
+struct spec_vm { /* the config's vm object: checked, and ignored with a warning */
 	bool set;
 	const char *hypervisor_path;
 	struct strings hypervisor_params;

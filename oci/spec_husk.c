@@ -75,8 +75,6 @@ static int parse_own(struct parse *p, const struct json *a, struct spec_husk *ou
 		return husk_number(p, a, 1, 254, &out->vcpus);
 	if (strcmp(name, "boot_timeout") == 0)
 		return husk_number(p, a, 100, 600000, &out->boot_timeout);
-	if (strcmp(name, "ksm") == 0)
-		return husk_bool(p, a, &out->ksm);
 	if (strcmp(name, "debug") == 0)
 		return husk_bool(p, a, &out->debug);
 	if (strcmp(name, "network") == 0)
@@ -175,6 +173,7 @@ int parse_vm(struct parse *p, const struct json *vm, struct spec_vm *out)
 	struct json *hypervisor = NULL, *kernel = NULL, *image = NULL;
 
 	out->set = true;
+	parse_warn(p, "vm is ignored: a container runs on husk's own kernel");
 	if (json_get_object(vm, "hypervisor", &hypervisor, p->err) < 0 ||
 	    json_get_object(vm, "kernel", &kernel, p->err) < 0 || json_get_object(vm, "image", &image, p->err) < 0)
 		return -1;

@@ -263,6 +263,8 @@ static int parse_affinity(struct parse *p, const struct json *process, struct sp
 	if ((out->affinity_initial && cpulist_count(out->affinity_initial) < 1) ||
 	    (out->affinity_final && cpulist_count(out->affinity_final) < 1))
 		return json_error(p->err, a, "not a list of CPUs such as \"0-3,7\"");
+	if (out->affinity_initial || out->affinity_final)
+		parse_warn(p, "process.execCPUAffinity is ignored: it has the numbers of the host's CPUs");
 	return 0;
 }
 
@@ -314,6 +316,9 @@ static int parse_labels(struct parse *p, const struct json *process, struct spec
 	if (out->apparmor_profile && strcmp(out->apparmor_profile, "unconfined") != 0)
 		parse_warn(p, "process.apparmorProfile: \"%.128s\" is ignored: the container's kernel has no AppArmor",
 			   out->apparmor_profile);
+	if (out->selinux_label)
+		parse_warn(p, "process.selinuxLabel: \"%.128s\" is ignored: the container's kernel has no SELinux",
+			   out->selinux_label);
 	return 0;
 }
 
