@@ -2,8 +2,9 @@
 /*
  * The container's cgroup on the host.
  *
- * Everything of a container (proxy, exec proxies, VMM with its threads) sits in one leaf, the cgroupsPath itself: containerd
- * takes the cgroup of the init pid as it is, and cgroup v2 allows no processes above a leaf with domain controllers.
+ * Everything of a container (proxy, exec proxies, VMM with its threads) sits in one leaf, the cgroupsPath itself:
+ * containerd takes the cgroup of the init pid as it is, and cgroup v2 allows no processes above a leaf with domain
+ * controllers.
  */
 #include "cgroup.h"
 

@@ -79,10 +79,9 @@ static enum check_result device(struct check_line *l, const char *path, enum che
 
 enum check_result check_tun(struct check_line *l)
 {
-	return device(
-		l, "/dev/net/tun", CHECK_FAIL,
-		"modprobe tun (and mknod /dev/net/tun c 10 200 where devtmpfs is missing); without it containers get no network",
-		"run husk as root, or give the user access to /dev/net/tun");
+	return device(l, "/dev/net/tun", CHECK_FAIL,
+		      "modprobe tun (without devtmpfs: mknod /dev/net/tun c 10 200); networks need it",
+		      "run husk as root, or give the user access to /dev/net/tun");
 }
 
 enum check_result check_vhost(struct check_line *l)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * husk exec: run one more process in a container. In the foreground this command stands for the process itself; detached, a
- * proxy is cloned for it (exec_proxy.h). Any failure before the process runs is exit status 255.
+ * husk exec: run one more process in a container. In the foreground this command stands for the process itself;
+ * detached, a proxy is cloned for it (exec_proxy.h). Any failure before the process runs is exit status 255.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * husk ps: with --format json the host's pids that stand for the container's processes (engines run the host's ps on them);
- * as a table, the processes as they are in the guest.
+ * husk ps: with --format json the host's pids that stand for the container's processes (engines run the host's ps
+ * on them); as a table, the processes as they are in the guest.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,10 +2,10 @@
 /*
  * Containers on disk: <root>/<id>/.
  *
- * Every command may be killed at any moment. So state.json is replaced by rename, what changes later is a file that is there or
- * not (started, paused), and whether a container lives is never stored but looked up: pid, its start time, and
- * the boot id. The root may be shared with another runtime (dockerd hands out runc's): a directory is ours when its state.json
- * parses as ours, or, without one, when it holds nothing but names that we use.
+ * Every command may be killed at any moment. So state.json is replaced by rename, what changes later is a file that
+ * is there or not (started, paused), and whether a container lives is never stored but looked up: pid, its start
+ * time, and the boot id. The root may be shared with another runtime (dockerd hands out runc's): a directory is
+ * ours when its state.json parses as ours, or, without one, when it holds nothing but names that we use.
  */
 #include "container.h"
 
@@ -50,7 +50,7 @@ int container_id_check(const char *id, struct error *err)
 	if (!len || len > 255 || strspn(id, ok) != len || !strcmp(id, ".") || !strcmp(id, ".."))
 		return error_set(
 			err, 0,
-			"invalid container ID format: %.255s (allowed: up to 255 letters, digits and _ + . -, and not . or ..)",
+			"invalid container ID format: %.255s (up to 255 letters, digits and _ + . -, not . or ..)",
 			len ? id : "(empty)");
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Undoing what create made: processes, cgroup, state directory, poststop hooks. Every step stands alone, so that it also
- * cleans what a killed create or a crashed VM left, and may itself be killed and repeated.
+ * Undoing what create made: processes, cgroup, state directory, poststop hooks. Every step stands alone, so that it
+ * also cleans what a killed create or a crashed VM left, and may itself be killed and repeated.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small epoll loop for proxies and foreground commands. Single-threaded: everything runs in the caller of evloop_run().
+ * A small epoll loop for proxies and foreground commands. Single-threaded: everything runs in the caller of
+ * evloop_run().
  */
 #ifndef HUSK_RUNTIME_EVLOOP_H
 #define HUSK_RUNTIME_EVLOOP_H

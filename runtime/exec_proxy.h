@@ -22,8 +22,8 @@ struct exec_params {
 /**
  * exec_relay() - relay until the process has ended
  *
- * All signals that are to be passed on must be blocked already. Return: its exit status (128 + signal; 137 when the VM went
- * away). When background processes still hold its output, a child of ours goes on with that.
+ * All signals that are to be passed on must be blocked already. Return: its exit status (128 + signal; 137 when the
+ * VM went away). When background processes still hold its output, a child of ours goes on with that.
  */
 int exec_relay(const struct exec_params *p);
 

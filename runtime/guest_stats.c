@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A container's statistics as its guest counts them. The guest controls names, lengths and contents: all are bounded, and
- * numbers are parsed as numbers.
+ * A container's statistics as its guest counts them. The guest controls names, lengths and contents: all are
+ * bounded, and numbers are parsed as numbers.
  */
 #include "guest_stats.h"
 

@@ -84,7 +84,7 @@ static void hook_read(struct hook_io *io)
 	}
 }
 
-/* Feed and drain until the process has ended. A daemon that it leaves behind may keep its output open: not waited for. */
+/* Feed and drain until the process has ended. A daemon that it leaves may keep its output open: not waited for. */
 static int hook_wait(pid_t pid, struct hook_io *io, int timeout, int *status)
 {
 	CLEAN_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);

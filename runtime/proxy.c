@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The init proxy: the process that an engine knows as the container. Its pid is in the pid file; its namespaces, root, cgroup
- * and start time are looked at through /proc; its death by any signal ends the container, and its wait status is the
- * container's. It is a single-threaded event loop around one session with the agent.
+ * The init proxy: the process that an engine knows as the container. Its pid is in the pid file; its namespaces,
+ * root, cgroup and start time are looked at through /proc; its death by any signal ends the container, and its wait
+ * status is the container's. It is a single-threaded event loop around one session with the agent.
  *
  * Theory of operation. The life has three parts:
  *
- *   1. Building (proxy_build.c). In new namespaces and the container's cgroup, it starts husk-vmm as its child before anything
- *      else, so that the guest boots while hooks run and shares are opened; hands the shares to the VMM; moves its root into
- *      the container's rootfs, after which it holds no other mount; sends the plan; reports to the command that
- *      cloned it. Any failure here ends it, and the VMM with it (pid namespace, owner socket, PDEATHSIG).
+ *   1. Building (proxy_build.c). In new namespaces and the container's cgroup, it starts husk-vmm as its child before
+ *      anything else, so that the guest boots while hooks run and shares are opened; hands the shares to the VMM; moves
+ *      its root into the container's rootfs, after which it holds no other mount; sends the plan; reports to the
+ *      command that cloned it. Any failure here ends it, and the VMM with it (pid namespace, owner socket, PDEATHSIG).
  *   2. Waiting and running (here): requests on proxy.sock, signals, stdio, until EXIT.
  *   3. Ending: output drained, VMM killed and reaped, exit with the guest's status. As pid 1 of its namespace it cannot
  *      die by the same signal, so a signal n shows as 128 + n, as engines print it anyway.
  *
- * The agent may be hostile: what it sends reaches only the session (length-checked), the pump and the container's own stdio.
+ * The agent may be hostile: what it sends reaches only the session (length-checked), the pump and the container's
+ * own stdio.
  */
 #include "proxy.h"
 

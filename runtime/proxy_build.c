@@ -91,7 +91,7 @@ static void fail_vm(struct proxy *x, const char *what)
 
 /* ---- surroundings ---- */
 
-/* Take the container's stdio out of 0..2, so that nothing of ours can ever write into it, and close what is not ours. */
+/* Take the container's stdio out of 0..2, so that nothing of ours can write into it, and close what is not ours. */
 static void fds_arrange(struct proxy *x)
 {
 	const struct proxy_params *p = x->p;

@@ -4,15 +4,15 @@
  *
  * Theory of operation. Each direction has one place where bytes wait, and its size is the credit the sender was given:
  *
- *   guest -> host  the agent sends at most WIRE_CREDIT bytes beyond what WINDOW frames returned. They are written to the fd at
- *                  once, or wait in the channel's ring, which has exactly that size: overflow is the agent's breach of
- *                  protocol. So a stalled stdout holds up neither stderr nor signals.
- *   host -> guest  stdin is read only while the agent's credit lasts and the session's queue is empty: a process that does not
- *                  read its stdin stops us from reading ours, and the pipe's writer feels it.
+ *   guest -> host  the agent sends at most WIRE_CREDIT bytes beyond what WINDOW frames returned. They are written to
+ *                  the fd at once, or wait in the channel's ring, which has exactly that size: overflow is the
+ *                  agent's breach of protocol. So a stalled stdout holds up neither stderr nor signals.
+ *   host -> guest  stdin is read only while the agent's credit lasts and the session's queue is empty: a process that
+ *                  does not read its stdin stops us from reading ours, and the pipe's writer feels it.
  *
- * End. EXIT comes after all output that the process had written. The pump ends when the rings are empty: a reader that is slow
- * but alive loses nothing, as with a real pipe. A process killed by a signal does not wait for a reader
- * that takes nothing at all (about two seconds), because its death must show.
+ * End. EXIT comes after all output that the process had written. The pump ends when the rings are empty: a reader
+ * that is slow but alive loses nothing, as with a real pipe. A process killed by a signal does not wait for a
+ * reader that takes nothing at all (about two seconds), because its death must show.
  */
 #include "pump.h"
 

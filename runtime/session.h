@@ -51,7 +51,7 @@ bool session_pending(const struct session *s);
 /* Read what is there now: bytes read, 0 at the end, -EAGAIN when there is nothing, -errno. */
 int session_fill(struct session *s);
 
-/* The next complete frame: 1, 0 when there is none yet, -EPROTO when the agent breaks the protocol. HELLO is handled inside. */
+/* The next complete frame: 1, 0 when there is none yet, -EPROTO when the agent breaks the protocol. Eats HELLO. */
 int session_next(struct session *s, struct frame *f);
 
 /**
@@ -72,8 +72,8 @@ int session_request(struct session *s, uint8_t type, const void *payload, size_t
 		    struct frame *reply, struct error *err);
 
 /*
- * Wait for the OK or ERROR of a request that is queued or sent already. A process may write and close its streams before the
- * answer to EXEC is seen: such frames are kept, and session_next() gives them out later.
+ * Wait for the OK or ERROR of a request that is queued or sent already. A process may write and close its streams
+ * before the answer to EXEC is seen: such frames are kept, and session_next() gives them out later.
  */
 int session_answer(struct session *s, uint64_t deadline, struct frame *reply, struct error *err);
 

@@ -2,9 +2,9 @@
 /*
  * Opening what the guest shall see.
  *
- * A share is a detached clone of the source's mount tree (open_tree): nothing is mounted anywhere, the clone's attributes are our
- * own, and it is gone with its last fd. Where the kernel refuses a clone (no privilege, a source that is unbindable), the
- * plain directory is used and the VMM alone enforces read-only.
+ * A share is a detached clone of the source's mount tree (open_tree): nothing is mounted anywhere, the clone's
+ * attributes are our own, and it is gone with its last fd. Where the kernel refuses a clone (no privilege, a source
+ * that is unbindable), the plain directory is used and the VMM alone enforces read-only.
  */
 #include "shares.h"
 

@@ -25,8 +25,8 @@ int share_open(const struct share *s, const char *private_dir, struct error *err
 uint32_t share_flags(const struct share *s);
 
 /*
- * Make the mount points of a root that the guest will see read-only. Only below @root, symbolic links resolved inside it.
- * What cannot be made is left: the guest reports it.
+ * Make the mount points of a root that the guest will see read-only. Only below @root, symbolic links resolved
+ * inside it. What cannot be made is left: the guest reports it.
  */
 void mountpoints_make(const char *root, const struct host_plan *plan);
 

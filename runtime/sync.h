@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages between a command and the proxy that it has just cloned, over a SOCK_SEQPACKET pair. When the command dies before
- * SYNC_COMMIT, the pair hangs up and the proxy undoes itself.
+ * Messages between a command and the proxy that it has just cloned, over a SOCK_SEQPACKET pair. When the command
+ * dies before SYNC_COMMIT, the pair hangs up and the proxy undoes itself.
  */
 #ifndef HUSK_RUNTIME_SYNC_H
 #define HUSK_RUNTIME_SYNC_H

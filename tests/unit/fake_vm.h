@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A husk-vmm and a husk-agent in one, for tests of the runtime without KVM: the test program is its own HUSK_VMM. It speaks
- * vmm/control.h on the listening socket and agent/wire.h on CONNECT, one forked child per connection. The
+ * A husk-vmm and a husk-agent in one, for tests of the runtime without KVM: the test program is its own HUSK_VMM.
+ * It speaks vmm/control.h on the listening socket and agent/wire.h on CONNECT, one forked child per connection. The
  * "program" of a process is the first word of its args:
  *
  *	exit N | cat | flood BYTES | wait (until a signal) | hold (exit 0, but stdout stays open until stdin ends)
