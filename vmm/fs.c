@@ -220,7 +220,7 @@ static void work(struct fs_worker *w)
 static int set_up(struct fs_worker *w)
 {
 	struct fs *fs = w->fs;
-	int err = fs_cred_prepare();
+	int err = fs_cred_prepare(w);
 
 	if (err)
 		return err;

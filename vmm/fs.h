@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The virtio-fs device (virtio 1.2, 5.11) with the FUSE server inside. What it may do is in fs_syscalls.h; how it
- * works is told in fs.c.
+ * The virtio-fs device (virtio 1.2, 5.11) with the FUSE server inside. How it works is told in fs.c.
  */
 #ifndef HUSK_VMM_FS_H
 #define HUSK_VMM_FS_H
@@ -46,8 +45,8 @@ void fs_set_private(struct virtio_dev *d, const char *tag);
 
 /**
  * fs_start() - start the worker threads
- * @enter: called in each thread before it serves requests, for instance to drop capabilities and install the filter
- *         (fs_syscalls.h); may be NULL
+ * @enter: called in each thread before it serves requests, for instance to drop capabilities and install the filter;
+ *         may be NULL
  *
  * By the thread whose credentials and namespaces the workers are to inherit: after the jail is closed, before
  * the guest runs. The workers need the capabilities that fs_cred.c names. activate() calls it if nobody did.

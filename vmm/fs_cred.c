@@ -47,7 +47,7 @@ static void set_effective(struct fs_worker *w, bool fsetid)
 	thread_caps(true, data);
 }
 
-int fs_cred_prepare(void)
+int fs_cred_prepare(struct fs_worker *w)
 {
 	/* A current directory of its own, which is where fs_fdname() is looked up, and a umask of its own. */
 	if (unshare(CLONE_FS) || fchdir(fs_proc_fd))
@@ -55,6 +55,8 @@ int fs_cred_prepare(void)
 	umask(0);
 	/* The server's own groups must not count as the caller's. Who may not drop them switches no ids either. */
 	syscall(SYS_setgroups, 0, NULL);
+	/* Else a change from fsuid 0 takes the capabilities, and they have to be set again (this needs CAP_SETPCAP). */
+	w->cred.keeps_caps = prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0;
 	return 0;
 }
 
@@ -66,9 +68,6 @@ int fs_cred_init(struct fs_worker *w)
 
 	if (err)
 		return err;
-	/* else a change from fsuid 0 takes the capabilities, and they have to be set again (needs CAP_SETPCAP) */
-	c->keeps_caps = (prctl(PR_GET_SECUREBITS) & SECBIT_NO_SETUID_FIXUP) ||
-			prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0;
 	c->effective[0] = data[0].effective;
 	c->effective[1] = data[1].effective;
 	c->has_fsetid = HAS(c->effective, CAP_FSETID);

@@ -99,7 +99,7 @@ void fs_handles_kill(struct fs *fs, uint16_t share)
 		struct fs_handle *h = fs_pool_at(&fs->handles, n);
 		uint64_t l = h ? atomic_load(&h->life) : 0;
 
-		if (!(l & LIFE_LIVE) || h->share != share || !life_lock(&h->life, (uint32_t)(l >> 32), LIFE_LIVE, 0))
+		if (!(l & LIFE_LIVE) || !life_lock(&h->life, (uint32_t)(l >> 32), LIFE_LIVE, 0))
 			continue;
 		if (h->share == share)
 			empty(fs, h);

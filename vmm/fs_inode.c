@@ -417,7 +417,7 @@ static bool proc_hides(const struct fs_inode *dir, const char *name)
 	fd = openat(dir->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno != ENOENT;
-	n = pread(fd, buf, sizeof(buf) - 1, 0);
+	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	if (n <= 0)
 		return true;

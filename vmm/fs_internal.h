@@ -304,8 +304,8 @@ void fs_handles_kill(struct fs *fs, uint16_t share);
 
 /* ---- fs_cred.c ---- */
 
-int fs_cred_prepare(void);	       /* by each worker's thread, first */
-int fs_cred_init(struct fs_worker *w); /* after fs_start()'s hook, which may have taken capabilities */
+int fs_cred_prepare(struct fs_worker *w); /* by each worker's thread, first */
+int fs_cred_init(struct fs_worker *w);	  /* after fs_start()'s hook, which may have taken capabilities */
 /* Files made from now on belong to the guest's caller and have its umask. 0 or -EOVERFLOW. */
 int fs_cred_take(struct fs_worker *w, const struct fuse_in_header *h, uint32_t umask);
 /* Without CAP_FSETID the host kernel clears set-id bits at writes, as it does for any user. */
