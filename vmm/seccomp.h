@@ -33,10 +33,11 @@ struct seccomp_rule {
 	uint64_t value[SECCOMP_VALUES_MAX];
 };
 
-/* The calls that a kind of thread may make, most frequent first. Returns their number. */
+/* The calls that a kind of thread may make, each once. Returns their number. */
 size_t seccomp_rules(enum thread_kind kind, const struct seccomp_rule **rules);
 
-#define SECCOMP_PROGRAM_MAX 1024u
+#define SECCOMP_PROGRAM_MAX 512u
+#define SECCOMP_RULES_MAX 96u
 
 /**
  * seccomp_assemble() - the filter program of some rules: what they do not allow ends the process with SIGSYS

@@ -3,7 +3,7 @@
  * The system calls that each kind of thread may make, with the reason. Constant data.
  *
  * A call that is not here ends the VM, so a new call in the code needs its line here, and a line that nothing needs
- * any more has to go: the guest tests see to both. The order is by frequency.
+ * any more has to go: the tests see to both.
  */
 #include "seccomp.h"
 

@@ -1,259 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* linux.seccomp to BPF: the filter is run by a small interpreter and its verdicts are compared. */
-// link: oci
-#include "tests/unit/oci_help.h"
+// link: vmm
+#include "tests/unit/unit.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
-#include "oci/arena.h"
-#include "oci/seccomp.h"
+#include "vmm/seccomp.h"
 
-#define X32 0x40000000u
-#define ERRNO(n) (SECCOMP_RET_ERRNO | (n))
-
-/* Runs the filter on one call; UINT32_MAX when it does what the kernel would refuse. */
-static uint32_t run(const struct sock_filter *f, size_t n, const struct seccomp_data *data)
+/* What the kernel would decide: an interpreter of the few instructions that the assembler uses. */
+static uint32_t decide(const struct sock_filter *prog, size_t len, const struct seccomp_data *d)
 {
-	uint32_t a = 0, mem[16] = { 0 };
+	uint32_t acc = 0;
 
-	for (size_t pc = 0; pc < n; pc++) {
-		const struct sock_filter *i = &f[pc];
+	for (size_t pc = 0; pc < len; pc++) {
+		const struct sock_filter *f = &prog[pc];
 		bool yes;
 
-		switch (i->code) {
+		switch (f->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
-			if (i->k > sizeof(*data) - 4 || i->k % 4)
-				return UINT32_MAX;
-			memcpy(&a, (const char *)data + i->k, 4);
+			memcpy(&acc, (const uint8_t *)d + f->k, 4);
 			continue;
-		case BPF_ST:
-			mem[i->k % 16] = a;
-			continue;
-		case BPF_LD | BPF_MEM:
-			a = mem[i->k % 16];
-			continue;
-		case BPF_ALU | BPF_AND | BPF_K:
-			a &= i->k;
-			continue;
+		case BPF_RET | BPF_K:
+			return f->k;
 		case BPF_JMP | BPF_JA:
-			pc += i->k;
+			pc += f->k;
 			continue;
 		case BPF_JMP | BPF_JEQ | BPF_K:
-			yes = a == i->k;
+			yes = acc == f->k;
 			break;
 		case BPF_JMP | BPF_JGE | BPF_K:
-			yes = a >= i->k;
-			break;
-		case BPF_JMP | BPF_JGT | BPF_K:
-			yes = a > i->k;
+			yes = acc >= f->k;
 			break;
 		case BPF_JMP | BPF_JSET | BPF_K:
-			yes = (a & i->k) != 0;
+			yes = acc & f->k;
 			break;
-		case BPF_RET | BPF_K:
-			return i->k;
 		default:
-			printf("# instruction 0x%x\n", i->code);
-			return UINT32_MAX;
+			return 0xdead;
 		}
-		pc += yes ? i->jt : i->jf;
+		pc += yes ? f->jt : f->jf;
 	}
-	return UINT32_MAX;
+	return 0xbeef;
 }
 
-static struct spec *filter_spec;
-static struct sock_filter *filter;
-static size_t filter_len;
-static struct arena *filter_arena;
-
-static bool compile(struct spec *s)
+/* What the table says. */
+static bool allowed(const struct seccomp_rule *r, size_t n, const struct seccomp_data *d)
 {
-	filter_spec = s;
-	if (!s) {
-		UNIT_FAIL("%s", help_error.text);
+	if (d->arch != AUDIT_ARCH_X86_64)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t v = d->args[r[i].arg];
+
+		if (r[i].nr != (uint32_t)d->nr)
+			continue;
+		if (r[i].check == CHECK_NONE)
+			return true;
+		if (r[i].check == CHECK_NO_BITS)
+			return !(v & r[i].value[0]);
+		for (unsigned int k = 0; k < r[i].nvalues; k++)
+			if (r[i].check == CHECK_IS ? v == r[i].value[k] : (uint32_t)v == (uint32_t)r[i].value[k])
+				return true;
 		return false;
 	}
-	filter_arena = arena_new();
-	if (seccomp_compile(s->lin.seccomp, filter_arena, &filter, &filter_len, &help_error) == 0)
-		return true;
-	UNIT_FAIL("%s", help_error.text);
 	return false;
 }
 
-static void done(void)
+TEST(the_programs_decide_as_the_tables_say_for_every_call)
 {
-	arena_free(filter_arena);
-	spec_free(filter_spec);
-}
+	for (int kind = 0; kind < THREAD_KINDS; kind++) {
+		struct sock_filter prog[SECCOMP_PROGRAM_MAX];
+		const struct seccomp_rule *rules;
+		size_t n = seccomp_rules((enum thread_kind)kind, &rules), wrong = 0;
+		size_t len = seccomp_assemble(rules, n, prog);
+		uint64_t value[64];
+		size_t nvalues = 0;
 
-static uint32_t verdict(uint32_t arch, uint32_t nr, uint64_t arg0)
-{
-	const struct seccomp_data d = { .nr = (int)nr, .arch = arch, .args = { arg0 } };
+		REQUIRE(n > 0 && len > 0);
+		for (size_t i = 0; i < n; i++)
+			for (unsigned int k = 0; k < rules[i].nvalues && nvalues + 4 < 64; k++) {
+				value[nvalues++] = rules[i].value[k];
+				value[nvalues++] = rules[i].value[k] | 1ull << 40;
+				value[nvalues++] = ~rules[i].value[k];
+			}
+		value[nvalues++] = 0;
+		for (int64_t nr = -3; nr < 700; nr++)
+			for (size_t v = 0; v < nvalues; v++) {
+				struct seccomp_data d = { .nr = (int)nr, .arch = AUDIT_ARCH_X86_64 };
 
-	return run(filter, filter_len, &d);
-}
-
-#define NATIVE(nr) verdict(AUDIT_ARCH_X86_64, nr, 0)
-#define PROFILE(members) LINUX("\"seccomp\":{" members "}")
-
-TEST(allowed_calls_pass_and_others_get_the_default)
-{
-	REQUIRE(compile(
-		config(PROFILE("\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":13,\"syscalls\":[{\"names\":"
-			       "[\"read\",\"close\",\"io_uring_setup\"],\"action\":\"SCMP_ACT_ALLOW\"}]"))));
-	CHECK_EQ(NATIVE(SYS_read), SECCOMP_RET_ALLOW);
-	CHECK_EQ(NATIVE(SYS_close), SECCOMP_RET_ALLOW);
-	CHECK_EQ(NATIVE(SYS_write), ERRNO(EACCES));
-	done();
-}
-
-TEST(calls_newer_than_the_profile_give_enosys)
-{
-	REQUIRE(compile(config(
-		PROFILE("\"defaultAction\":\"SCMP_ACT_ERRNO\",\"architectures\":[\"SCMP_ARCH_X86\"],\"syscalls\":"
-			"[{\"names\":[\"read\",\"openat2\"],\"action\":\"SCMP_ACT_ALLOW\"}]"))));
-	CHECK_EQ(NATIVE(SYS_openat2), SECCOMP_RET_ALLOW);
-	CHECK_EQ(NATIVE(SYS_openat2 - 1), ERRNO(EPERM));
-	CHECK_EQ(NATIVE(SYS_openat2 + 1), ERRNO(ENOSYS));
-	CHECK_EQ(NATIVE(1000), ERRNO(ENOSYS));
-	/* an architecture that is not named, or that the guest's kernel has not, is killed, whatever the number */
-	CHECK_EQ(verdict(AUDIT_ARCH_I386, 3, 0), SECCOMP_RET_KILL_THREAD);
-	CHECK_EQ(verdict(AUDIT_ARCH_I386, 438, 0), SECCOMP_RET_KILL_THREAD);
-	CHECK_EQ(NATIVE(X32 | 0), SECCOMP_RET_KILL_THREAD);
-	CHECK_EQ(NATIVE(X32 | 1000), SECCOMP_RET_KILL_THREAD);
-	CHECK_EQ(verdict(AUDIT_ARCH_AARCH64, 1000, 0), SECCOMP_RET_KILL_THREAD);
-	done();
-}
-
-TEST(permissive_profiles_and_those_that_say_enosys_have_no_preamble)
-{
-	REQUIRE(compile(
-		config(PROFILE("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"mount\"],\"action\":"
-			       "\"SCMP_ACT_ERRNO\"}]"))));
-	CHECK_EQ(NATIVE(SYS_mount), ERRNO(EPERM));
-	CHECK_EQ(NATIVE(1000), SECCOMP_RET_ALLOW);
-	done();
-	REQUIRE(compile(
-		config(PROFILE("\"defaultAction\":\"SCMP_ACT_LOG\",\"syscalls\":[{\"names\":[\"mount\"],\"action\":"
-			       "\"SCMP_ACT_ALLOW\"}]"))));
-	CHECK_EQ(NATIVE(1000), SECCOMP_RET_LOG);
-	done();
-}
-
-TEST(x32_calls_give_enosys_where_the_profile_names_x32)
-{
-	REQUIRE(compile(
-		config(PROFILE("\"defaultAction\":\"SCMP_ACT_KILL_PROCESS\",\"architectures\":[\"SCMP_ARCH_X32\"],"
-			       "\"syscalls\":[{\"names\":[\"read\",\"openat2\"],\"action\":\"SCMP_ACT_ALLOW\"}]"))));
-	CHECK_EQ(NATIVE(SYS_write), SECCOMP_RET_KILL_PROCESS);
-	CHECK_EQ(NATIVE(X32 | SYS_read), ERRNO(ENOSYS));
-	CHECK_EQ(NATIVE(X32 | 900), ERRNO(ENOSYS));
-	done();
-	REQUIRE(compile(config(PROFILE("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"architectures\":[\"SCMP_ARCH_X32\"]"))));
-	CHECK_EQ(NATIVE(SYS_write), SECCOMP_RET_ALLOW);
-	CHECK_EQ(NATIVE(1000), SECCOMP_RET_ALLOW);
-	CHECK_EQ(NATIVE(X32 | SYS_read), ERRNO(ENOSYS));
-	done();
-}
-
-TEST(conditions_on_different_arguments_must_all_hold)
-{
-	const struct seccomp_data yes = { .nr = SYS_socket, .arch = AUDIT_ARCH_X86_64, .args = { 16, 3 } };
-	const struct seccomp_data no = { .nr = SYS_socket, .arch = AUDIT_ARCH_X86_64, .args = { 16, 2 } };
-
-	REQUIRE(compile(
-		config(PROFILE("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"socket\"],\"action\":"
-			       "\"SCMP_ACT_ERRNO\",\"errnoRet\":97,\"args\":[{\"index\":0,\"value\":16,\"op\":"
-			       "\"SCMP_CMP_EQ\"},{\"index\":1,\"value\":3,\"op\":\"SCMP_CMP_EQ\"}]}]"))));
-	CHECK_EQ(run(filter, filter_len, &yes), ERRNO(97));
-	CHECK_EQ(run(filter, filter_len, &no), SECCOMP_RET_ALLOW);
-	done();
-}
-
-TEST(conditions_on_one_argument_are_alternatives)
-{
-	REQUIRE(compile(
-		config(PROFILE("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"personality\"],"
-			       "\"action\":\"SCMP_ACT_ERRNO\",\"args\":[{\"index\":0,\"value\":5,\"op\":"
-			       "\"SCMP_CMP_EQ\"},{\"index\":0,\"value\":7,\"op\":\"SCMP_CMP_EQ\"}]}]"))));
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_personality, 5), ERRNO(EPERM));
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_personality, 7), ERRNO(EPERM));
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_personality, 6), SECCOMP_RET_ALLOW);
-	done();
-}
-
-TEST(every_operator_compares_64_bits)
-{
-	static const struct {
-		const char *op;
-		uint64_t value, two, hit, miss;
-	} cases[] = {
-		{ "SCMP_CMP_NE", 1, 0, UINT64_C(1) << 32 | 1, 1 },
-		{ "SCMP_CMP_LT", UINT64_C(1) << 32, 0, 0xffffffff, UINT64_C(1) << 32 },
-		{ "SCMP_CMP_LE", 9, 0, 9, UINT64_C(1) << 32 },
-		{ "SCMP_CMP_EQ", UINT64_C(5) << 32, 0, UINT64_C(5) << 32, 5 },
-		{ "SCMP_CMP_GE", UINT64_C(5) << 32, 0, UINT64_C(5) << 32, 6 },
-		{ "SCMP_CMP_GT", 5, 0, UINT64_C(1) << 32, 5 },
-		{ "SCMP_CMP_MASKED_EQ", 0xff00, 0x100, 0x1ab, 0x2ab },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char text[1024];
-
-		snprintf(text, sizeof(text),
-			 PROFILE("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"kill\"],\"action\":"
-				 "\"SCMP_ACT_TRAP\",\"args\":[{\"index\":0,\"op\":\"%s\",\"value\":%" PRIu64
-				 ",\"valueTwo\":%" PRIu64 "}]}]"),
-			 cases[i].op, cases[i].value, cases[i].two);
-		REQUIRE(compile(config(text)));
-		CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_kill, cases[i].hit), SECCOMP_RET_TRAP);
-		CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_kill, cases[i].miss), SECCOMP_RET_ALLOW);
-		done();
+				for (int a = 0; a < 6; a++)
+					d.args[a] = value[(v + (size_t)a) % nvalues];
+				wrong += (decide(prog, len, &d) == SECCOMP_RET_ALLOW) != allowed(rules, n, &d);
+				d.nr |= 0x40000000;
+				wrong += decide(prog, len, &d) != SECCOMP_RET_KILL_PROCESS;
+				d.nr &= ~0x40000000;
+				d.arch = AUDIT_ARCH_I386;
+				wrong += decide(prog, len, &d) != SECCOMP_RET_KILL_PROCESS;
+			}
+		CHECK_EQ(wrong, 0);
 	}
 }
 
-TEST(unknown_calls_and_rules_that_repeat_the_default_are_left_out)
+TEST(the_tables_are_short_reasoned_and_without_doubles)
 {
-	REQUIRE(compile(config(
-		PROFILE("\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":[\"nosuchcall\",\"mount\"],"
-			"\"action\":\"SCMP_ACT_KILL\"},{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\"}]"))));
-	CHECK_EQ(NATIVE(SYS_mount), SECCOMP_RET_KILL_THREAD);
-	CHECK_EQ(NATIVE(SYS_read), SECCOMP_RET_ALLOW);
-	done();
+	static const size_t most[THREAD_KINDS] = { [THREAD_LOOP] = 42, [THREAD_VCPU] = 20, [THREAD_FS] = 70 };
+
+	for (int kind = 0; kind < THREAD_KINDS; kind++) {
+		const struct seccomp_rule *r;
+		size_t n = seccomp_rules((enum thread_kind)kind, &r);
+
+		CHECK(n <= most[kind]);
+		for (size_t i = 0; i < n; i++) {
+			CHECK(r[i].why && strlen(r[i].why) >= 5);
+			for (size_t j = 0; j < i; j++)
+				CHECK(r[i].nr != r[j].nr);
+		}
+	}
 }
 
-TEST(the_profile_of_docker_does_what_it_says)
+/* Runs `call` in a child behind the filter of `kind`. Returns the signal that ended it, 0: it went on. */
+static int behind(enum thread_kind kind, void (*call)(void))
 {
-	REQUIRE(compile(config_file("docker")));
-	CHECK_EQ(NATIVE(SYS_openat), SECCOMP_RET_ALLOW);
-	CHECK_EQ(NATIVE(SYS_clone3), ERRNO(ENOSYS));
-	CHECK_EQ(NATIVE(SYS_mount), ERRNO(EPERM));
-	CHECK_EQ(NATIVE(SYS_reboot), ERRNO(EPERM));
-	CHECK_EQ(NATIVE(460), ERRNO(ENOSYS));
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_personality, 0xffffffff), SECCOMP_RET_ALLOW);
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_personality, 1), ERRNO(EPERM));
-	/* CLONE_NEWUSER */
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_clone, 0x10000000), ERRNO(EPERM));
-	CHECK_EQ(verdict(AUDIT_ARCH_X86_64, SYS_clone, 17), SECCOMP_RET_ALLOW);
-	CHECK(filter_len < 1500);
-	done();
+	int st = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (seccomp_enter(kind))
+			_exit(99);
+		call();
+		_exit(0);
+	}
+	waitpid(pid, &st, 0);
+	return WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st);
 }
 
-TEST(the_kernel_takes_the_filter)
-{
-	struct sock_fprog prog;
+#define FORBIDDEN(name, ...)             \
+	static void do_##name(void)      \
+	{                                \
+		syscall(__VA_ARGS__);    \
+	}
+FORBIDDEN(open, SYS_open, "/", O_RDONLY)
+FORBIDDEN(execve, SYS_execve, "/bin/true", NULL, NULL)
+FORBIDDEN(socket, SYS_socket, AF_INET, SOCK_STREAM, 0)
+FORBIDDEN(connect, SYS_connect, 0, NULL, 0)
+FORBIDDEN(fork, SYS_fork)
+FORBIDDEN(clone, SYS_clone, 0, 0, 0, 0, 0)
+FORBIDDEN(clone3, SYS_clone3, NULL, 0)
+FORBIDDEN(ptrace, SYS_ptrace, 0, 0, 0, 0)
+FORBIDDEN(kill, SYS_kill, 0, 0)
+FORBIDDEN(mprotect_exec, SYS_mprotect, NULL, 0, PROT_READ | PROT_EXEC)
+FORBIDDEN(mmap_exec, SYS_mmap, NULL, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+FORBIDDEN(mount, SYS_mount, "", "", "", 0, NULL)
+FORBIDDEN(unshare, SYS_unshare, CLONE_NEWUSER)
+FORBIDDEN(setns, SYS_setns, 0, 0)
+FORBIDDEN(bpf, SYS_bpf, 0, NULL, 0)
+FORBIDDEN(keyctl, SYS_keyctl, 0, 0, 0, 0, 0)
+FORBIDDEN(io_uring, SYS_io_uring_setup, 1, NULL)
+FORBIDDEN(userfaultfd, SYS_userfaultfd, 0)
+FORBIDDEN(perf, SYS_perf_event_open, NULL, 0, 0, 0, 0)
+FORBIDDEN(process_vm_writev, SYS_process_vm_writev, 0, NULL, 0, NULL, 0, 0)
+FORBIDDEN(ioctl_tiocsti, SYS_ioctl, 0, 0x5412, "x")
+FORBIDDEN(ioctl_create_vm, SYS_ioctl, 0, KVM_CREATE_VM, 0)
+FORBIDDEN(set_memory, SYS_ioctl, 0, KVM_SET_USER_MEMORY_REGION, NULL)
+FORBIDDEN(name_to_handle, SYS_open_by_handle_at, 0, NULL, 0)
+FORBIDDEN(setresuid, SYS_setresuid, 0, 0, 0)
+FORBIDDEN(chroot, SYS_chroot, "/")
+FORBIDDEN(prctl, SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0)
+FORBIDDEN(unknown, 600)
 
-	REQUIRE(compile(config_file("docker")));
-	prog = (struct sock_fprog){ (unsigned short)filter_len, filter };
-	CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	CHECK_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog), 0);
-	CHECK_EQ(syscall(460), -1);
-	CHECK_EQ(errno, ENOSYS);
-	CHECK_EQ(syscall(SYS_mount, "", "", "", 0, ""), -1);
-	CHECK_EQ(errno, EPERM);
-	done();
+TEST(forbidden_calls_end_every_kind_of_thread)
+{
+	void (*const call[])(void) = {
+		do_open, do_execve, do_socket, do_connect, do_fork, do_clone, do_clone3, do_ptrace, do_kill, do_mprotect_exec,
+		do_mmap_exec, do_mount, do_unshare, do_setns, do_bpf, do_keyctl, do_io_uring, do_userfaultfd, do_perf,
+		do_process_vm_writev, do_ioctl_tiocsti, do_ioctl_create_vm, do_set_memory, do_name_to_handle, do_setresuid,
+		do_chroot, do_prctl, do_unknown,
+	};
+
+	for (int kind = 0; kind < THREAD_KINDS; kind++)
+		for (size_t i = 0; i < sizeof(call) / sizeof(call[0]); i++)
+			CHECK_EQ(behind((enum thread_kind)kind, call[i]), SIGSYS);
+}
+
+static void do_openat(void)
+{
+	syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY);
+}
+
+static void do_futex(void)
+{
+	int word = 0;
+
+	syscall(SYS_futex, &word, 1, 1, NULL, NULL, 0);
+}
+
+TEST(only_the_file_server_opens_files)
+{
+	CHECK_EQ(behind(THREAD_VCPU, do_openat), SIGSYS);
+	CHECK_EQ(behind(THREAD_LOOP, do_openat), SIGSYS);
+	CHECK_EQ(behind(THREAD_FS, do_openat), 0);
+	CHECK_EQ(behind(THREAD_VCPU, do_futex), 0);
+	CHECK_EQ(behind(THREAD_LOOP, do_futex), 0);
+	CHECK_EQ(behind(THREAD_FS, do_futex), 0);
+}
+
+TEST(rules_that_do_not_fit_are_refused)
+{
+	static struct seccomp_rule many[SECCOMP_RULES_MAX + 1];
+	static struct sock_filter prog[SECCOMP_PROGRAM_MAX];
+
+	for (uint32_t i = 0; i <= SECCOMP_RULES_MAX; i++)
+		many[i] = (struct seccomp_rule){ .nr = 5000 - i, .check = CHECK_IS, .nvalues = SECCOMP_VALUES_MAX };
+	CHECK_EQ(seccomp_assemble(many, SECCOMP_RULES_MAX + 1, prog), 0);
+	CHECK_EQ(seccomp_assemble(many, SECCOMP_RULES_MAX, prog), 0);
+	CHECK(seccomp_assemble(many, 5, prog) > 0);
 }
