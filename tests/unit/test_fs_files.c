@@ -309,7 +309,8 @@ TEST(copy_file_range_copies_and_respects_read_only)
 	in.fh_out = f.open.fh;
 	in.off_out = 2;
 	in.len = 100;
-	CHECK_EQ(fc_call(&e.c, FUSE_COPY_FILE_RANGE, out.nodeid, &in, sizeof(in), NULL, 0, &wo, sizeof(wo)), sizeof(wo));
+	CHECK_EQ(fc_call(&e.c, FUSE_COPY_FILE_RANGE, out.nodeid, &in, sizeof(in), NULL, 0, &wo, sizeof(wo)),
+		 sizeof(wo));
 	CHECK_EQ(wo.size, 6);
 	CHECK_EQ(fc_read(&e.c, f.entry.nodeid, f.open.fh, 0, back, 100), 8);
 	CHECK_MEM(back, "\0\000456789", 8);
@@ -530,8 +531,8 @@ TEST(set_gid_directories_give_their_group)
 TEST(default_acls_decide_instead_of_the_umask)
 {
 	/* user::rwx group::rwx other::---, in the form of the attribute */
-	static const uint8_t acl[] = { 2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 4, 0,
-				       7, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255 };
+	static const uint8_t acl[] = { 2, 0, 0,	  0,   1,   0,	 7,  0, 255, 255, 255, 255, 4,	 0,
+				       7, 0, 255, 255, 255, 255, 32, 0, 0,   0,	  255, 255, 255, 255 };
 	struct fuse_setxattr_in in = { .size = sizeof(acl) };
 	char arg[64] = "system.posix_acl_default";
 	struct fc_created f;
@@ -630,7 +631,8 @@ TEST(a_renamed_file_is_the_same_node)
 
 /* ---- extended attributes ---- */
 
-static int64_t set_xattr(struct env *e, uint64_t node, const char *name, const void *value, uint32_t size, uint32_t flags)
+static int64_t set_xattr(struct env *e, uint64_t node, const char *name, const void *value, uint32_t size,
+			 uint32_t flags)
 {
 	static char buf[70000];
 	struct fuse_setxattr_in in = { .size = size, .flags = flags };
@@ -778,8 +780,8 @@ static unsigned int list(struct env *e, uint64_t node, bool plus, uint32_t size,
 		CHECK(got <= size);
 	}
 	CHECK_EQ(got, 0);
-	CHECK(fc_call(&e->c, FUSE_RELEASEDIR, node, &(struct fuse_release_in){ .fh = fh }, sizeof(struct fuse_release_in),
-		      NULL, 0, NULL, 0) == 0);
+	CHECK(fc_call(&e->c, FUSE_RELEASEDIR, node, &(struct fuse_release_in){ .fh = fh },
+		      sizeof(struct fuse_release_in), NULL, 0, NULL, 0) == 0);
 	return count;
 }
 

@@ -47,10 +47,9 @@ static int64_t flush(struct lockenv *l, uint64_t fh, uint64_t owner)
 /* Start a blocking request in slot s. */
 static void post_wait(struct lockenv *l, unsigned int s, uint64_t fh, uint64_t owner, uint32_t type, uint32_t flags)
 {
-	struct fuse_lk_in in = { .fh = fh,
-				 .owner = owner,
-				 .lk = { .end = END, .type = type, .pid = (uint32_t)owner },
-				 .lk_flags = flags };
+	struct fuse_lk_in in = {
+		.fh = fh, .owner = owner, .lk = { .end = END, .type = type, .pid = (uint32_t)owner }, .lk_flags = flags
+	};
 	size_t len = fc_build(&l->e.c, FUSE_SETLKW, l->node, &in, sizeof(in), NULL, 0);
 
 	fc_post(&l->e.c, 1, s, fc_in, len, 16, 0);

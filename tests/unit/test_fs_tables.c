@@ -404,8 +404,9 @@ static void *forget_main(void *arg)
 	struct fs *fs = (struct fs *)s->e->c.d;
 
 	while (!s->stop) {
-		fs_inode_forget(fs, (uint64_t)(1 + (unsigned int)rand_r(&s->seed) % 4000) << 32 |
-					    (unsigned int)(1 + rand_r(&s->seed) % 8),
+		fs_inode_forget(fs,
+				(uint64_t)(1 + (unsigned int)rand_r(&s->seed) % 4000) << 32 |
+					(unsigned int)(1 + rand_r(&s->seed) % 8),
 				1);
 		if (rand_r(&s->seed) % 64 == 0)
 			fs_evict(fs, 8);
