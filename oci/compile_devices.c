@@ -84,6 +84,17 @@ static void mknod_op(struct plan_writer *w, const struct spec_device *d)
 	plan_op_end(w);
 }
 
+static void device_op(struct compile *c, const struct spec_device *d)
+{
+	const char *own = guest_device(d->type, d->major, d->minor);
+
+	/* a fifo is a fifo on the host, too */
+	if (own && path_is_shared(c, d->path))
+		device_bind_op(c, own, d->path);
+	else
+		mknod_op(&c->w, d);
+}
+
 static bool rule_covers(const struct spec_device_rule *r, const struct spec_device *d)
 {
 	return (r->type == 'a' || r->type == d->type) && (r->major < 0 || r->major == d->major) &&
@@ -170,7 +181,7 @@ static int listed_ops(struct compile *c)
 		if (is_managed(d->path))
 			continue;
 		if (guest_has(d))
-			mknod_op(&c->w, d);
+			device_op(c, d);
 		else if (!skip && device_refuse(c, i, d) < 0)
 			return -1;
 	}

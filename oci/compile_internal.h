@@ -13,6 +13,7 @@ struct compile {
 	struct host_plan *host;
 	struct strings warnings;
 	struct arena *arena; /* the host plan's */
+	struct item *items;  /* of compile_mounts.c: the classified mounts */
 	struct plan_writer w;
 	struct error *err;
 };
@@ -28,6 +29,12 @@ int cgroup_writes(struct plan_writer *w, const struct spec_resources *r, struct 
 
 /* linux.devices: what the guest has gets a node, block devices go to host->disks, the rest is refused or skipped. */
 int devices_ops(struct compile *c);
+
+/* Does @path lie on a file system of the host's, where the guest can make no device nodes? */
+bool path_is_shared(const struct compile *c, const char *path);
+
+/* Bind the guest's own device node to @path, whose mount point the host may have to make. */
+void device_bind_op(struct compile *c, const char *guest_path, const char *path);
 
 /* Guest path of a character device that every guest has, or NULL. */
 const char *guest_device(char type, uint32_t major, uint32_t minor);

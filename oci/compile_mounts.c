@@ -172,9 +172,6 @@ static int classify_bind(struct compile *c, size_t index, struct item *it)
 		return error_set(c->err, -r, "mounts[%zu] (%.256s): source \"%.256s\"", index, m->destination,
 				 it->source);
 	it->is_file = f.kind != SOURCE_DIR;
-	home = kernel_fs_home(f.fs_magic);
-	if (home)
-		return classify_kernel_fs(c, index, home, it);
 	switch (f.kind) {
 	case SOURCE_BLOCK:
 	case SOURCE_CHAR:
@@ -191,6 +188,9 @@ static int classify_bind(struct compile *c, size_t index, struct item *it)
 	case SOURCE_FILE:
 		break;
 	}
+	home = kernel_fs_home(f.fs_magic);
+	if (home)
+		return classify_kernel_fs(c, index, home, it);
 	if (f.fs_magic == HUGETLBFS_MAGIC)
 		return refuse(c, index,
 			      "%.256s is the host's huge pages; use a mount of type hugetlbfs, which is the guest's",
@@ -413,6 +413,25 @@ static int mount_emit(struct compile *c, size_t index, const struct item *it)
 
 /* ---- /dev ---- */
 
+bool path_is_shared(const struct compile *c, const char *path)
+{
+	const struct spec *spec = c->spec;
+
+	/* the last mount that covers it decides */
+	for (size_t i = spec->nmounts; i-- > 0;)
+		if (!(spec->mounts[i].flags & MS_REMOUNT) && path_within(path, spec->mounts[i].destination))
+			return c->items[i].kind == KIND_SHARE || c->items[i].kind == KIND_HOSTFS;
+	return !path_within(path, "/dev"); /* which always has a mount */
+}
+
+void device_bind_op(struct compile *c, const char *guest_path, const char *path)
+{
+	const struct plan_mount pm = { .flags = MS_BIND, .opts = PLAN_MOUNT_BIND };
+
+	mount_op(&c->w, &pm, guest_path, path, "", "");
+	mountpoint_add(c, path, c->spec->nmounts, true);
+}
+
 static const struct spec_mount *dev_mount(const struct spec *spec)
 {
 	for (size_t i = 0; i < spec->nmounts; i++)
@@ -477,16 +496,17 @@ static void root_op(struct compile *c)
 	plan_op_end(&c->w);
 }
 
-static void shm_ops(struct compile *c, const struct item *items, size_t n)
+static void shm_ops(struct compile *c)
 {
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < c->spec->nmounts; i++) {
+		const struct item *it = &c->items[i];
 		const char *data = "mode=1777";
 
-		if (items[i].kind != KIND_SHM)
+		if (it->kind != KIND_SHM)
 			continue;
-		if (items[i].shm_bytes)
-			data = arena_printf(c->arena, "mode=1777,size=%" PRIu64, items[i].shm_bytes);
-		plan_op_strings(&c->w, OP_VM_TMPFS, items[i].shm_name, data);
+		if (it->shm_bytes)
+			data = arena_printf(c->arena, "mode=1777,size=%" PRIu64, it->shm_bytes);
+		plan_op_strings(&c->w, OP_VM_TMPFS, it->shm_name, data);
 	}
 }
 
@@ -494,18 +514,18 @@ int rootfs_ops(struct compile *c)
 {
 	const struct spec *spec = c->spec;
 	const struct spec_mount *dev = dev_mount(spec);
-	struct item *items = arena_alloc(c->arena, spec->nmounts, sizeof(*items));
 	const struct plan_pivot pivot = { 0 };
 
+	c->items = arena_alloc(c->arena, spec->nmounts, sizeof(*c->items));
 	for (size_t i = 0; i < spec->nmounts; i++)
-		if (classify(c, i, &items[i]) < 0)
+		if (classify(c, i, &c->items[i]) < 0)
 			return -1;
-	shm_ops(c, items, spec->nmounts);
+	shm_ops(c);
 	root_op(c);
 	if (!dev)
 		dev_tmpfs_op(c);
 	for (size_t i = 0; i < spec->nmounts; i++)
-		if (mount_emit(c, i, &items[i]) < 0)
+		if (mount_emit(c, i, &c->items[i]) < 0)
 			return -1;
 	if (spec->process)
 		mountpoint_add(c, path_clean(c->arena, spec->process->cwd), spec->nmounts, false);

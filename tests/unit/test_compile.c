@@ -565,6 +565,23 @@ TEST(listed_devices_of_the_guest_get_nodes)
 	release();
 }
 
+TEST(devices_outside_the_guests_file_systems_are_bound)
+{
+	struct plan_item item;
+	bool listed = false;
+
+	COMPILE(LINUX(
+		"\"devices\":[{\"type\":\"c\",\"path\":\"/my/null\",\"major\":1,\"minor\":3},"
+		"{\"type\":\"c\",\"path\":\"/tmp/fuse\",\"major\":10,\"minor\":229}]") "," MOUNT("\"destination\":\"/tmp\",\"type\":\"tmpfs\""));
+	REQUIRE(find_mount("/my/null", &item));
+	CHECK_STR(item.str[0], "/dev/null");
+	CHECK_EQ(count(OP_MKNOD), 7); /* the defaults, and the one on the tmpfs */
+	for (size_t i = 0; i < host.nmountpoints; i++)
+		listed |= strcmp(host.mountpoints[i].path, "/my/null") == 0 && host.mountpoints[i].is_file;
+	CHECK(listed);
+	release();
+}
+
 TEST(a_device_that_the_guest_lacks_is_refused_by_name)
 {
 	CHECK_NOT_COMPILED(
