@@ -98,6 +98,9 @@ runtime_at_least() {
 		skip "$1 $RUNTIME_VERSION is too old for: $3"
 }
 
+# A fault that runc 1.1 has: the case stays valid for others.
+runc_fault() { if [ "$RUNTIME_KIND" = runc ]; then skip "runc $RUNTIME_VERSION $1"; fi; }
+
 need_cgroup2() { [ "$CGROUP_MODE" = v2 ] || is_husk || skip "this host has cgroup v1"; }
 
 # ---- bundles ----
