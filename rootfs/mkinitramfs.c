@@ -30,18 +30,17 @@
 
 struct image {
 	struct archive *archive;
-	char *paths[MAX_ENTRIES];	/* what the archive has already, to find duplicates and missing parents */
+	char *paths[MAX_ENTRIES]; /* what the archive has already, to find duplicates and missing parents */
 	mode_t types[MAX_ENTRIES];
 	size_t count;
-	const char *manifest;		/* for messages */
+	const char *manifest; /* for messages */
 	unsigned int line;
-	char **sources;			/* NAME=PATH arguments, NULL-terminated */
+	char **sources; /* NAME=PATH arguments, NULL-terminated */
 };
 
-static const char *unfinished;	/* the temporary file to remove when we give up */
+static const char *unfinished; /* the temporary file to remove when we give up */
 
-__attribute__((noreturn, format(printf, 1, 2)))
-static void die(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
 {
 	va_list args;
 
@@ -55,8 +54,7 @@ static void die(const char *format, ...)
 	exit(1);
 }
 
-__attribute__((noreturn))
-static void die_line(const struct image *image, const char *what, const char *which)
+__attribute__((noreturn)) static void die_line(const struct image *image, const char *what, const char *which)
 {
 	die("%s:%u: %s: %s", image->manifest, image->line, what, which);
 }
@@ -199,12 +197,14 @@ static void line_write(struct image *image, char *text)
 	char *word[MAX_WORDS + 1] = { 0 }, *save = NULL;
 	size_t words = 0;
 
+	if (text[0] == '#')
+		return;
 	for (char *w = strtok_r(text, " \t\n", &save); w; w = strtok_r(NULL, " \t\n", &save)) {
 		if (words == MAX_WORDS)
 			die_line(image, "too many words from", w);
 		word[words++] = w;
 	}
-	if (!words || word[0][0] == '#')
+	if (!words)
 		return;
 	if (!strcmp(word[0], "dir") && words == 3)
 		other_write(image, word, AE_IFDIR);
@@ -229,9 +229,7 @@ static void manifest_write(struct image *image)
 		die("cannot open %s: %s", image->manifest, strerror(errno));
 	while ((length = getline(&text, &room, file)) > 0) {
 		image->line++;
-		/* A comment may have any number of words. */
-		if (text[0] != '#')
-			line_write(image, text);
+		line_write(image, text);
 	}
 	if (ferror(file))
 		die("cannot read %s: %s", image->manifest, strerror(errno));
@@ -255,7 +253,7 @@ int main(int argc, char **argv)
 	image.sources = argv + 3;
 	if (asprintf(&part, "%s.part.%d", argv[1], (int)getpid()) < 0)
 		die("out of memory");
-	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		die("cannot create %s: %s", part, strerror(errno));
 	unfinished = part;
