@@ -36,7 +36,7 @@ static int start(struct container *c, struct error *err)
 		return -1;
 	rc = check_state(c, spec, err);
 	if (!rc) {
-		rc = proxy_request(path, PROXY_START, NULL, mono_ns() + START_NS, err);
+		rc = proxy_request(path, PROXY_START, mono_ns() + START_NS, err);
 		if (rc)
 			error_wrap(err, "unable to start container process");
 		else

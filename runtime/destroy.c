@@ -12,6 +12,7 @@
 #include "cgroup.h"
 #include "hooks.h"
 #include "launch.h"
+#include "pod.h"
 #include "util.h"
 
 /* SIGKILL to a process known by pid and start time; then wait for its end, at most @ms. true: gone. */
@@ -58,6 +59,8 @@ int destroy(struct container *c, const struct spec *spec, struct error *err)
 		if (spec && spec->hooks[HOOK_POSTSTOP].n)
 			json = hook_state(c->state, STATUS_STOPPED, 0, &ignored);
 		if (c->state->boot_id && !strcmp(c->state->boot_id, host_boot_id())) {
+			if (c->state->vm_id && strcmp(c->state->vm_id, c->id))
+				pod_leave(c);
 			kill_hard(c, 5000);
 			cgroup_from_dirs(&cg, &c->state->cgroups);
 			cgroup_kill(&cg);

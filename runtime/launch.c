@@ -27,11 +27,13 @@
 #include "hooks.h"
 #include "host_serves.h"
 #include "log.h"
+#include "pod.h"
 #include "proxy.h"
 #include "shares.h"
 #include "sync.h"
 #include "util.h"
 #include "version.h"
+#include "vm.h"
 #include "vm_size.h"
 #include "vmm.h"
 
@@ -76,6 +78,9 @@ struct work {
 	struct namespaces ns;
 	struct cgroup cgroup;
 	struct vm_size size;
+	struct pod pod;
+	struct spec_pair extra[2];
+	char *userns, *shares; /* values of extra */
 	int console_master, console_slave, listen_vm, listen_proxy, bundle_fd, sync_peer;
 	struct state state;
 	char *owner;
@@ -101,6 +106,9 @@ static void work_free(struct work *w)
 	vmm_files_free(&w->files);
 	namespaces_close(&w->ns);
 	cgroup_free(&w->cgroup);
+	pod_free(&w->pod);
+	free(w->userns);
+	free(w->shares);
 }
 
 /* ---- looking ---- */
@@ -195,13 +203,19 @@ static void fill_state(struct work *w)
 		.husk_version = HUSK_VERSION,
 		.boot_id = host_boot_id(),
 		.sandbox_id = spec->pod.sandbox_id,
-		.vm_id = w->l->c.id,
+		.vm_id = w->pod.joins ? w->pod.owner : w->l->c.id,
 		.status = STATUS_CREATING,
 		.created_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
 		.pid = getpid(),
 		.pid_start = process_start_time(getpid(), NULL),
 		.annotations = spec->annotations,
+		.extra = { .v = w->extra },
 	};
+	if (spec->lin.ns[NS_USER].path) {
+		w->userns = pod_identity(spec->lin.ns[NS_USER].path);
+		if (w->userns)
+			w->extra[w->state.extra.n++] = (struct spec_pair){ POD_EXTRA_USERNS, w->userns };
+	}
 }
 
 static int compile(struct work *w, const char *id, struct error *err)
@@ -210,7 +224,11 @@ static int compile(struct work *w, const char *id, struct error *err)
 	struct compile_input in = {
 		.cid = id,
 		.bundle = w->bundle,
-		.share_prefix = "s",
+		.share_prefix = w->pod.joins ? w->pod.share_prefix : "s",
+		.joins_vm = w->pod.joins,
+		.sandbox_cid = w->pod.owner,
+		.namespace_owner = w->pod.joins ? pod_namespace_owner : NULL,
+		.ctx = &w->pod,
 		.host_serves = RUNTIME_SERVES,
 		.stat_source = share_facts,
 	};
@@ -226,6 +244,10 @@ static int compile(struct work *w, const char *id, struct error *err)
 	for (uint32_t i = 0; i < w->host.warnings; i++)
 		log_warn("%s", w->host.warn[i]);
 	w->size = vm_size(w->l->spec, &w->host);
+	if (w->pod.joins) {
+		w->shares = xasprintf("%s %zu", w->pod.share_prefix, w->host.nshares);
+		w->extra[w->state.extra.n++] = (struct spec_pair){ POD_EXTRA_SHARES, w->shares };
+	}
 	return 0;
 }
 
@@ -251,8 +273,12 @@ static int make_sockets(struct work *w, struct error *err)
 	CLEAN_FREE char *proxy = container_socket_path(&w->l->c, FILE_PROXY_SOCK);
 	int pair[2];
 
-	w->listen_vm = unix_listen(vm, err);
-	w->listen_proxy = w->listen_vm < 0 ? -1 : unix_listen(proxy, err);
+	if (!w->pod.joins) {
+		w->listen_vm = unix_listen(vm, err);
+		if (w->listen_vm < 0)
+			return -1;
+	}
+	w->listen_proxy = unix_listen(proxy, err);
 	if (w->listen_proxy < 0)
 		return -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -288,7 +314,7 @@ static bool has_create_hooks(const struct spec *spec)
 /* In the child: never returns. */
 static void become_proxy(struct work *w, int cgroup_fd)
 {
-	CLEAN_FREE char *sock = container_socket_path(&w->l->c, FILE_VM_SOCK);
+	CLEAN_FREE char *sock = vm_socket_path(&w->l->c);
 	const struct spec *spec = w->l->spec;
 	struct error ignored;
 	struct proxy_params p = {
@@ -309,6 +335,7 @@ static void become_proxy(struct work *w, int cgroup_fd)
 				.debug = w->g->debug || (spec->husk.debug.set && spec->husk.debug.v),
 			},
 		.vm_sock = sock,
+		.joins = w->pod.joins,
 		.private_dir = w->mnt_dir,
 		.dirfd = w->l->c.dirfd,
 		.bundle_fd = w->bundle_fd,
@@ -347,7 +374,8 @@ static int clone_proxy(struct work *w, struct error *err)
 	w->l->pid = pid;
 	close(w->sync_peer);
 	w->sync_peer = -1;
-	close(w->listen_vm);
+	if (w->listen_vm >= 0)
+		close(w->listen_vm);
 	w->listen_vm = -1;
 	if (w->cgroup.ndirs && cgroup_fd < 0) {
 		if (cgroup_add(&w->cgroup, pid, err) < 0)
@@ -474,7 +502,7 @@ static int finish(struct work *w, struct error *err)
 	}
 	if (w->o->pidfd_socket && pidfd_give(w->o->pidfd_socket, w->l->pid, err) < 0)
 		return -1;
-	w->state.vmm_pid = vmm_pid(w->l->pid);
+	w->state.vmm_pid = w->pod.joins ? 0 : vmm_pid(w->l->pid);
 	w->state.vmm_start = w->state.vmm_pid ? process_start_time(w->state.vmm_pid, NULL) : 0;
 	w->state.status = STATUS_CREATED;
 	if (container_save(c, &w->state, err) < 0)
@@ -568,6 +596,8 @@ int launch(const struct globals *g, const struct launch_options *o, const char *
 	if (!rc)
 		rc = namespaces_open(&w.ns, l->spec, err);
 	if (!rc)
+		rc = pod_find(&w.pod, g->root, id, l->spec, err);
+	if (!rc && !w.pod.joins)
 		rc = vmm_find(&w.files, err);
 	interrupts_catch(old);
 	if (!rc)

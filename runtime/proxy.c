@@ -171,12 +171,6 @@ static void on_request(void *arg, uint32_t events)
 		x->starter = take_fd(&fd);
 		start_begin(x);
 		return;
-	case PROXY_OWNER: {
-		struct proxy_rep rep = { .magic = PROXY_MAGIC };
-
-		fd_send(fd, x->owner, &rep, sizeof(rep));
-		return;
-	}
 	default:
 		error_set(&err, EPROTO, "proxy request %u", req.op);
 		reply_send(fd, -1, &err);

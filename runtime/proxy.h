@@ -22,8 +22,8 @@ struct proxy_params {
 	const struct host_plan *host;
 	const struct buf *plan;
 	const struct namespaces *ns;
-	struct vmm_config vmm; /* listen_fd, owner_fd and log_fd are filled by the proxy or the caller */
-	const char *share_prefix;
+	struct vmm_config vmm;	 /* listen_fd, owner_fd and log_fd are filled by the proxy or the caller */
+	bool joins;		 /* the VM runs already and is another container's */
 	char *vm_sock;		 /* path that reaches vm.sock before the root is changed */
 	char *hook_state;	 /* JSON for createContainer hooks; NULL: without the pid, made by the proxy */
 	const char *private_dir; /* for share_open() */
@@ -48,7 +48,6 @@ void proxy_main(const struct proxy_params *p) __attribute__((noreturn));
 
 enum proxy_op {
 	PROXY_START = 1, /* scan the network, start the process; answered when it runs */
-	PROXY_OWNER,	 /* hand out a descriptor that keeps the VM alive (SCM_RIGHTS) */
 };
 
 struct proxy_req {
@@ -65,10 +64,9 @@ struct proxy_rep {
 
 /**
  * proxy_request() - ask the proxy behind the socket @path
- * @fd: for PROXY_OWNER, the descriptor; may be NULL
  *
  * Return: 0, or -1 with *err in the proxy's words.
  */
-int proxy_request(const char *path, enum proxy_op op, int *fd, uint64_t deadline, struct error *err);
+int proxy_request(const char *path, enum proxy_op op, uint64_t deadline, struct error *err);
 
 #endif

@@ -69,6 +69,10 @@ static void fail_vm(struct proxy *x, const char *what)
 	struct error err = { 0 };
 	char line[1024];
 
+	if (x->p->joins) {
+		error_set(&err, 0, "the pod's VM does not answer: %s", what);
+		fail(x, &err, 0);
+	}
 	for (int i = 0; i < 100 && x->vmm && !ended; i++) { /* it is about to end: its message is worth a moment */
 		proxy_reap(x);
 		ended = !x->vmm;
@@ -239,7 +243,7 @@ static void vm_wait(struct proxy *x, int fd)
 			fail_vm(x, "its agent was not ready in time");
 		if (poll(p, 4, (int)((end - now) / 1000000 + 1)) < 0 && errno != EINTR)
 			fail_vm(x, error_errno_text(errno));
-		if (p[1].revents)
+		if (p[1].revents & POLLIN)
 			proxy_log_drain(x);
 		if (p[2].revents && read(x->sig_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 			if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT || si.ssi_signo == SIGHUP) {
@@ -249,7 +253,7 @@ static void vm_wait(struct proxy *x, int fd)
 				fail(x, &err, 0);
 			}
 			proxy_reap(x);
-			if (!x->vmm)
+			if (!x->vmm && !x->p->joins)
 				fail_vm(x, "husk-vmm ended");
 		}
 		if (p[3].revents & (POLLHUP | POLLERR)) {
@@ -304,7 +308,7 @@ static void container_create(struct proxy *x)
 	session_put_plan(x->s, x->p->plan->data, x->p->plan->len);
 	if (session_request(x->s, WIRE_CREATE, NULL, 0, mono_ns() + BUILD_LIMIT_NS, NULL, &err) < 0) {
 		proxy_reap(x);
-		if (!x->vmm)
+		if (!x->vmm && !x->p->joins)
 			fail_vm(x, err.text);
 		fail(x, &err, 0);
 	}
@@ -329,7 +333,7 @@ int proxy_network(struct proxy *x, struct error *err)
 	struct net_config cfg = { .ctl = x->ctl, .dev_net = x->dev_net };
 	int fd, rc;
 
-	if (x->p->host->net == HOST_NET_NONE)
+	if (x->p->host->net == HOST_NET_NONE || x->p->joins) /* the network is the VM's: its owner sees to it */
 		return 0;
 	if (x->net.sock < 0) {
 		fd = vm_connect(x);
@@ -405,8 +409,10 @@ void proxy_build(struct proxy *x)
 	become_independent(x);
 	oom_score_set(x);
 	host_namespaces(x);
-	memory_policy_set(x);
-	vm_start(x);
+	if (!p->joins) {
+		memory_policy_set(x);
+		vm_start(x);
+	}
 
 	/* while the guest boots */
 	run_hooks(x);

@@ -4,8 +4,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
-#include <sys/socket.h>
 
 #include "proxy.h"
 #include "util.h"
@@ -27,49 +25,13 @@ static int reply_wait(int sock, uint64_t deadline)
 	}
 }
 
-/* The header with the descriptor that may come along. */
-static int reply_head(int sock, struct proxy_rep *rep, int *fd)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = { .iov_base = rep, .iov_len = sizeof(*rep) };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	struct cmsghdr *c;
-	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_WAITALL);
-	int got = -1;
-
-	if (n < 0)
-		return -errno;
-	c = CMSG_FIRSTHDR(&msg);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&got, CMSG_DATA(c), sizeof(got));
-	if (fd)
-		*fd = got;
-	else if (got >= 0)
-		close(got);
-	if (!n)
-		return -EPIPE;
-	return (size_t)n == sizeof(*rep) && rep->magic == PROXY_MAGIC && rep->len < sizeof(((struct error *)0)->text)
-		       ? 0
-		       : -EPROTO;
-}
-
-int proxy_request(const char *path, enum proxy_op op, int *fd, uint64_t deadline, struct error *err)
+int proxy_request(const char *path, enum proxy_op op, uint64_t deadline, struct error *err)
 {
 	CLEAN_FD int sock = unix_connect(path);
 	struct proxy_req req = { .magic = PROXY_MAGIC, .op = op };
 	struct proxy_rep rep;
 	int rc;
 
-	if (fd)
-		*fd = -1;
 	if (sock < 0) {
 		error_set(err, 0, "the container's process is gone");
 		err->code = -sock;
@@ -79,7 +41,9 @@ int proxy_request(const char *path, enum proxy_op op, int *fd, uint64_t deadline
 	if (!rc)
 		rc = reply_wait(sock, deadline);
 	if (!rc)
-		rc = reply_head(sock, &rep, fd);
+		rc = read_all(sock, &rep, sizeof(rep));
+	if (!rc && (rep.magic != PROXY_MAGIC || rep.len >= sizeof(err->text)))
+		rc = -EPROTO;
 	if (!rc && rep.len) {
 		rc = read_all(sock, err->text, rep.len);
 		if (!rc) {

@@ -7,6 +7,7 @@
 #define UNIT_SECONDS 60
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -442,6 +443,76 @@ TEST(an_oom_kill_leaves_the_file_that_engines_look_for)
 	CHECK_EQ(husk("run -b %s c1", dir), 137);
 	mark = slurp("oom");
 	CHECK(mark);
+	check_clean();
+	finish();
+}
+
+static const char member_config[] =
+	"{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},"
+	"\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\",\"io.kubernetes.cri.sandbox-id\":\"%s\"},"
+	"\"process\":{\"cwd\":\"/\",\"user\":{\"uid\":0,\"gid\":0},\"args\":[\"wait\"]},"
+	"\"linux\":{\"cgroupsPath\":\"/husk-unit-%d-member\",\"namespaces\":[{\"type\":\"pid\"},"
+	"{\"type\":\"network\",\"path\":\"/proc/%s/ns/net\"},{\"type\":\"ipc\",\"path\":\"/proc/%s/ns/ipc\"},"
+	"{\"type\":\"uts\",\"path\":\"/proc/%s/ns/uts\"},{\"type\":\"mount\"}]}}";
+
+TEST(a_container_of_a_pod_joins_the_vm_of_its_sandbox_and_dies_with_it)
+{
+	CLEAN_FREE char *pid = NULL, *member = NULL, *path = NULL, *text = NULL, *a = NULL, *b = NULL;
+	char ns[2][64] = { "", "" };
+
+	begin("\"wait\"", "");
+	path = xasprintf("%s/config.json", dir);
+	CHECK_EQ(husk("run -d -b %s --pid-file %s/pid sandbox", dir, dir), 0);
+	pid = slurp("pid");
+	REQUIRE(pid);
+	text = xasprintf(member_config, "sandbox", (int)getpid(), pid, pid, pid);
+	REQUIRE(file_replace_at(AT_FDCWD, path, text, strlen(text), 0644) == 0);
+	CHECK_EQ(husk("run -d -b %s --pid-file %s/mpid member", dir, dir), 0);
+	CHECK_STR(output, "");
+	member = slurp("mpid");
+	REQUIRE(member);
+	a = xasprintf("/proc/%s/ns/net", pid);
+	b = xasprintf("/proc/%s/ns/net", member);
+	CHECK(readlink(a, ns[0], 63) > 0 && readlink(b, ns[1], 63) > 0);
+	CHECK_STR(ns[0], ns[1]);
+	{
+		CLEAN_FREE char *children = xasprintf("/proc/%s/task/%s/children", member, member);
+		CLEAN_FREE char *none = file_read_at(AT_FDCWD, children, 4096, NULL);
+
+		CHECK_STR(none, ""); /* no VMM of its own */
+	}
+	CHECK_EQ(husk("exec member exit 5"), 5);
+	CHECK_EQ(husk("kill sandbox 9"), 0);
+	CHECK(becomes("sandbox", "stopped"));
+	CHECK(becomes("member", "stopped"));
+	CHECK_EQ(husk("delete member"), 0);
+	CHECK_EQ(husk("delete sandbox"), 0);
+	check_clean();
+	finish();
+}
+
+TEST(the_network_of_another_runtime_s_container_is_not_taken_over)
+{
+	CLEAN_FREE char *path = NULL, *text = NULL;
+	char pid[16];
+	pid_t other;
+
+	begin("\"wait\"", "");
+	other = fork();
+	if (!other) {
+		if (unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) == 0)
+			pause();
+		_exit(1);
+	}
+	sleep_ms(50);
+	snprintf(pid, sizeof(pid), "%d", (int)other);
+	path = xasprintf("%s/config.json", dir);
+	text = xasprintf(member_config, "nobody", (int)getpid(), pid, pid, pid);
+	REQUIRE(file_replace_at(AT_FDCWD, path, text, strlen(text), 0644) == 0);
+	CHECK_EQ(husk("create -b %s c1", dir), 1);
+	CHECK_CONTAINS(output, "belongs to a container that husk does not run");
+	kill(other, SIGKILL);
+	waitpid(other, NULL, 0);
 	check_clean();
 	finish();
 }
