@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "log.h"
 #include "mount.h"
 #include "net.h"
 #include "plan.h"

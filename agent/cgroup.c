@@ -4,6 +4,7 @@
  * with a writable cgroup mount controls the names, number and depth of directories below its own.
  */
 #include "cgroup.h"
+#include "log.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -27,6 +27,7 @@
 #include "cgroup.h"
 #include "control.h"
 #include "job.h"
+#include "log.h"
 #include "mount.h"
 #include "plan_decode.h"
 #include "process.h"

@@ -23,7 +23,7 @@
 #include "util.h"
 
 #define PAUSE_NS (10 * NS_PER_S)
-#define PS_MS 5000u
+#define PS_MS 30000u
 #define UPDATE_MS 30000u
 
 static struct container *find_or_fail(struct session *s, const char *cid, size_t len)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,7 +53,7 @@ static void job_check(struct job *j)
 	if (j->pid || j->w.fd >= 0)
 		return;
 	if (j->err)
-		f.text[0] = '\0';
+		(void)snprintf(f.text, sizeof(f.text), "%s", j->err == ETIMEDOUT ? "not done in time" : "no result");
 	else if (WIFEXITED(j->status) && WEXITSTATUS(j->status) == 0)
 		failed = false;
 	else if (WIFEXITED(j->status) && j->len == sizeof(f))

@@ -19,6 +19,7 @@
 
 #include "boot.h"
 #include "container.h"
+#include "log.h"
 #include "loop.h"
 #include "net_slot.h"
 #include "reaper.h"

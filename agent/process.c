@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "container.h"
 #include "report.h"
 #include "session.h"
@@ -192,44 +192,6 @@ static void on_settled(void *arg)
 	process_finish(arg);
 }
 
-/* The namespace that our children get as theirs; we stay in ours. */
-static int use_pid_ns(int pidfd)
-{
-	return setns(pidfd, CLONE_NEWPID) ? -errno : 0;
-}
-
-static int leave_pid_ns(void)
-{
-	int fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	int r = fd < 0 || setns(fd, CLONE_NEWPID) ? -errno : 0;
-
-	fd_close(&fd);
-	return r;
-}
-
-static int clone_child(struct process *p, struct setup *setup, int cgroup, int pid_ns)
-{
-	struct sys_clone_args a = {
-		.flags = setup->clone_flags | SYS_CLONE_PIDFD | SYS_CLONE_INTO_CGROUP,
-		.pidfd = (uintptr_t)&p->pidfd,
-		.exit_signal = SIGCHLD,
-		.cgroup = (uint64_t)cgroup,
-	};
-	int pid, r = pid_ns >= 0 ? use_pid_ns(pid_ns) : 0;
-
-	if (r)
-		return r;
-	pid = sys_clone3(&a);
-	if (pid == 0)
-		setup_run(setup);
-	if (pid_ns >= 0 && leave_pid_ns()) {
-		/* every later child would land in that container */
-		log_line("cannot return to the own pid namespace");
-		abort();
-	}
-	return pid;
-}
-
 struct process *process_spawn(struct session *s, struct container *c, struct setup *setup, bool tty, int cgroup,
 			      int pid_ns, uint32_t uid, uint32_t gid, struct fault *f)
 {
@@ -253,7 +215,7 @@ struct process *process_spawn(struct session *s, struct container *c, struct set
 	if (r == 0)
 		r = watch_set(&p->sync, EPOLLIN);
 	setup->sync = pair[1];
-	pid = r ? r : clone_child(p, setup, cgroup, pid_ns);
+	pid = r ? r : clone_child(setup, cgroup, pid_ns, &p->pidfd);
 	close(pair[1]);
 	for (int i = 0; i < 3 && !r; i++)
 		fd_close(&setup->stdio[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small helpers for whole files of /proc, /sys and cgroups, the kernel log, time.
- * Used by the loop and by forked children; nothing here keeps state but the log's fd.
+ * Small helpers for whole files of /proc, /sys and cgroups, numbers, time.
+ * Used by the loop and by forked children; nothing here keeps state.
  */
 #include "util.h"
 
@@ -112,27 +112,6 @@ void fds_close_except(int *keep, size_t n)
 		next = (unsigned int)keep[i] + 1;
 	}
 	sys_close_range(next, ~0u);
-}
-
-void log_line(const char *fmt, ...)
-{
-	static int kmsg = -1;
-	char line[512] = "<3>husk-agent: ";
-	size_t head = strlen(line);
-	va_list ap;
-	int n;
-
-	if (kmsg < 0)
-		kmsg = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NONBLOCK);
-	va_start(ap, fmt);
-	n = vsnprintf(line + head, sizeof(line) - head - 1, fmt, ap);
-	va_end(ap);
-	if (n < 0 || kmsg < 0)
-		return;
-	head = strlen(line);
-	line[head++] = '\n';
-	if (write(kmsg, line, head) < 0)
-		return; /* there is nobody else to tell */
 }
 
 int number_parse(const char *text, uint64_t *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small helpers: whole files of /proc, /sys and cgroups, the kernel log, time. Errors are negative errno.
+ * Small helpers: whole files of /proc, /sys and cgroups, numbers, time. Errors are negative errno.
  */
 #ifndef HUSK_AGENT_UTIL_H
 #define HUSK_AGENT_UTIL_H
@@ -31,9 +31,6 @@ void fd_close(int *fd);
 
 /* In a forked child: close every fd from 3 on but those in keep[] (which is sorted; -1 entries are ignored). */
 void fds_close_except(int *keep, size_t n);
-
-/* A line in the kernel log (/dev/kmsg, so the console too, with --debug). Bounded, never blocks. */
-void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* "0-3,7": calls back for each number below `limit`. 0 or -EINVAL. Unlimited ranges are cut at limit. */
 int list_parse(const char *text, unsigned int limit, void (*each)(unsigned int n, void *arg), void *arg);
