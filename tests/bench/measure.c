@@ -2,12 +2,14 @@
 /*
  * Measures one command from outside, the same way for every VMM and runtime. Runs as root inside the KVM host.
  *
- *   measure run CMD...    prints "total NS STATUS": just before execve to the end of wait
- *   measure boot CMD...   prints "entry NS", "mark NS", "total NS STATUS" and "exit REASON COUNT" lines: entry is the first
- *                         KVM_RUN (tracepoint kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF (kvm_cpuid)
- *   measure memory PID    prints the private memory of the process in KiB, guest RAM and the rest apart
+ *   measure [-w] run CMD...    prints "total NS STATUS": just before execve to the end of wait
+ *   measure [-w] boot CMD...   prints "entry NS", "mark NS", "total NS STATUS" and "exit REASON COUNT" lines: entry is the
+ *                              first KVM_RUN (tracepoint kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF
+ *   measure memory PID         prints the private memory of the process in KiB, guest RAM and the rest apart
  *
- * Under instruction counting (one virtual ns per instruction) NS are instructions, of host and guest together.
+ * Under instruction counting a nanosecond of the host's only CPU is one instruction, of host and guest together, but
+ * while that CPU idles its clock leaps to the next timer: idle stretches (sched_switch to and from pid 0) are taken
+ * out, so NS are executed instructions. -w leaves them in: wall time, for a host whose clock is real.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -86,17 +89,45 @@ static int run(char **argv, uint64_t *start, uint64_t *end)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static bool wall;
+
+/* What the trace tells, CLOCK_MONOTONIC ns; 0: not seen. */
+struct trace {
+	uint64_t entry, mark;
+	struct {
+		uint64_t from, to;
+	} idle[65536];
+	size_t nidle;
+};
+
+static const char *const events[][2] = {
+	{"kvm/kvm_fpu", "load==1"},
+	{"kvm/kvm_cpuid", "function==" MARK_LEAF},
+	{"sched/sched_switch", "prev_pid==0 || next_pid==0"},
+};
+
+static void events_set(bool on)
+{
+	char file[64];
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		snprintf(file, sizeof(file), "events/%s/filter", events[i][0]);
+		put(file, on ? events[i][1] : "0");
+		snprintf(file, sizeof(file), "events/%s/enable", events[i][0]);
+		put(file, on ? "1" : "0");
+	}
+}
+
 static void trace_on(void)
 {
+	if (access(TRACING "trace", F_OK) && mount("tracefs", TRACING, "tracefs", 0, NULL))
+		die("mount tracefs on %s", TRACING);
 	put("tracing_on", "0");
 	put("trace_clock", "mono");
 	put("options/overwrite", "0");
-	put("buffer_size_kb", "4096");
+	put("buffer_size_kb", "16384");
 	put("trace", "\n");
-	put("events/kvm/kvm_fpu/filter", "load==1");
-	put("events/kvm/kvm_cpuid/filter", "function==" MARK_LEAF);
-	put("events/kvm/kvm_fpu/enable", "1");
-	put("events/kvm/kvm_cpuid/enable", "1");
+	events_set(true);
 	put("events/kvm/kvm_exit/trigger", "hist:keys=exit_reason:sort=hitcount.descending");
 	put("tracing_on", "1");
 }
@@ -104,35 +135,65 @@ static void trace_on(void)
 static void trace_off(void)
 {
 	put("tracing_on", "0");
-	put("events/kvm/kvm_fpu/enable", "0");
-	put("events/kvm/kvm_cpuid/enable", "0");
+	events_set(false);
 	put("events/kvm/kvm_exit/trigger", "!hist:keys=exit_reason:sort=hitcount.descending");
 }
 
-/* Time of the first trace line that holds `what`, in ns since boot; 0 when there is none. */
-static uint64_t first_stamp(const char *what)
+/* The stamp of a trace line: "task-pid [cpu] flags seconds.micros: event: ..." */
+static uint64_t stamp(const char *line, const char *event)
+{
+	const char *p = event;
+	unsigned long s, us;
+
+	while (p > line && *p != '.')
+		p--;
+	while (p > line && p[-1] != ' ')
+		p--;
+	return sscanf(p, "%lu.%lu", &s, &us) == 2 ? s * 1000000000u + us * 1000u : 0;
+}
+
+static void trace_read(struct trace *t, uint64_t start)
 {
 	FILE *f = fopen(TRACING "trace", "re");
+	uint64_t from = 0;
 	char line[512];
-	uint64_t t = 0;
 
 	if (!f)
 		die("open the trace");
-	while (!t && fgets(line, sizeof(line), f)) {
-		unsigned long s, us;
-		char *p = strstr(line, what);
+	while (fgets(line, sizeof(line), f)) {
+		const char *p = line[0] == '#' ? NULL : strstr(line, ": ");
+		uint64_t ns;
 
-		if (!p || line[0] == '#')
+		if (!p)
 			continue;
-		*p = 0; /* "task-pid [cpu] flags seconds.micros: " stands before the event's name */
-		p = strrchr(line, '.');
-		while (p && p > line && p[-1] != ' ')
-			p--;
-		if (p && sscanf(p, "%lu.%lu", &s, &us) == 2)
-			t = s * 1000000000u + us * 1000u;
+		ns = stamp(line, p);
+		if (ns < start) /* of the fork, or of an earlier command */
+			continue;
+		if (strstr(p, "kvm_fpu:") && !t->entry) {
+			t->entry = ns;
+		} else if (strstr(p, "kvm_cpuid:") && !t->mark) {
+			t->mark = ns;
+		} else if (strstr(p, " next_pid=0 ")) {
+			from = ns;
+		} else if (strstr(p, " prev_pid=0 ") && from) {
+			if (t->nidle == sizeof(t->idle) / sizeof(t->idle[0]))
+				die("more idle stretches than expected");
+			t->idle[t->nidle].from = from;
+			t->idle[t->nidle++].to = ns;
+			from = 0;
+		}
 	}
 	fclose(f);
-	return t;
+}
+
+/* Executed ns between start and end. */
+static long long busy(const struct trace *t, uint64_t start, uint64_t end)
+{
+	long long ns = (long long)(end - start);
+
+	for (size_t i = 0; !wall && i < t->nidle && t->idle[i].from < end; i++)
+		ns -= (long long)((t->idle[i].to < end ? t->idle[i].to : end) - t->idle[i].from);
+	return ns;
 }
 
 static void print_exits(void)
@@ -151,21 +212,25 @@ static void print_exits(void)
 	fclose(f);
 }
 
-static int boot(char **argv)
+static int measure(char **argv, bool is_boot)
 {
-	uint64_t start, end, entry, mark;
+	static struct trace t;
+	uint64_t start, end;
 	int status;
 
 	trace_on();
 	status = run(argv, &start, &end);
-	entry = first_stamp("kvm_fpu:");
-	mark = first_stamp("kvm_cpuid:");
-	printf("entry %lld\n", entry ? (long long)(entry - start) : -1);
-	printf("mark %lld\n", mark ? (long long)(mark - start) : -1);
-	printf("total %llu %d\n", (unsigned long long)(end - start), status);
-	print_exits();
+	put("tracing_on", "0");
+	trace_read(&t, start);
+	if (is_boot) {
+		printf("entry %lld\n", t.entry ? busy(&t, start, t.entry) : -1);
+		printf("mark %lld\n", t.mark ? busy(&t, start, t.mark) : -1);
+	}
+	printf("total %lld %d\n", busy(&t, start, end), status);
+	if (is_boot)
+		print_exits();
 	trace_off();
-	return mark ? 0 : 1;
+	return is_boot && !t.mark;
 }
 
 /* Private pages of a process; the largest anonymous mapping is guest RAM. */
@@ -203,18 +268,15 @@ static int memory(const char *pid)
 
 int main(int argc, char **argv)
 {
-	uint64_t start, end;
-
-	if (argc > 2 && !strcmp(argv[1], "run")) {
-		int status = run(argv + 2, &start, &end);
-
-		printf("total %llu %d\n", (unsigned long long)(end - start), status);
-		return 0;
+	if (argc > 1 && !strcmp(argv[1], "-w")) {
+		wall = true;
+		argv++;
+		argc--;
 	}
-	if (argc > 2 && !strcmp(argv[1], "boot"))
-		return boot(argv + 2);
+	if (argc > 2 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "boot")))
+		return measure(argv + 2, argv[1][0] == 'b');
 	if (argc == 3 && !strcmp(argv[1], "memory"))
 		return memory(argv[2]);
-	fprintf(stderr, "usage: measure run|boot CMD... | measure memory PID\n");
+	fprintf(stderr, "usage: measure [-w] run|boot CMD... | measure memory PID\n");
 	return 2;
 }
