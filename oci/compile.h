@@ -23,6 +23,7 @@ struct source_facts {
 	uint64_t fs_magic;     /* statfs f_type */
 	uint64_t fs_bytes;     /* statfs f_blocks * f_frsize */
 	uint32_t major, minor; /* st_rdev of a device */
+	uint64_t mount_flags;  /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of the mount it lies on */
 };
 
 /* What the runtime does on the host's side; a config that needs something else is refused by the compiler. */

@@ -28,6 +28,8 @@
 	(MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME | \
 	 256 /* MS_NOSYMFOLLOW */)
 
+#define INHERITED_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
 enum kind { KIND_FS, KIND_SHARE, KIND_HOSTFS, KIND_GUEST, KIND_SHM, KIND_DISK };
 
 struct item {
@@ -35,6 +37,7 @@ struct item {
 	const char *source; /* SHARE: absolute host path; GUEST, SHM: guest path */
 	const char *shm_name;
 	uint64_t shm_bytes;
+	uint64_t flags; /* SHARE: what the source's own mount forbids, a bind of it forbids, too */
 	bool is_file;
 };
 
@@ -172,6 +175,7 @@ static int classify_bind(struct compile *c, size_t index, struct item *it)
 		return error_set(c->err, -r, "mounts[%zu] (%.256s): source \"%.256s\"", index, m->destination,
 				 it->source);
 	it->is_file = f.kind != SOURCE_DIR;
+	it->flags = f.mount_flags & ~m->flags_clear & INHERITED_FLAGS;
 	switch (f.kind) {
 	case SOURCE_BLOCK:
 	case SOURCE_CHAR:
@@ -328,10 +332,11 @@ static void mount_op(struct plan_writer *w, const struct plan_mount *pm, const c
 	plan_op_end(w);
 }
 
-static void bind_op(struct compile *c, const struct spec_mount *m, const char *guest_path, bool recursive)
+static void bind_op(struct compile *c, const struct spec_mount *m, const char *guest_path, uint64_t flags,
+		    bool recursive)
 {
 	const struct plan_mount pm = {
-		.flags = (m->flags & BIND_FLAGS) | MS_BIND | (recursive ? MS_REC : 0),
+		.flags = (m->flags & BIND_FLAGS) | flags | MS_BIND | (recursive ? MS_REC : 0),
 		.attr_set = m->rec_attr_set,
 		.attr_clr = m->rec_attr_clear,
 		.propagation = m->propagation,
@@ -382,7 +387,7 @@ static int share_op(struct compile *c, size_t index, const struct item *it)
 			     index, m->destination);
 	if (share_idmap(c, index, s) < 0)
 		return -1;
-	bind_op(c, m, arena_printf(c->arena, "%s/%s", PLAN_SHARES, s->name), m->recursive);
+	bind_op(c, m, arena_printf(c->arena, "%s/%s", PLAN_SHARES, s->name), it->flags, m->recursive);
 	return 0;
 }
 
@@ -401,7 +406,7 @@ static int mount_emit(struct compile *c, size_t index, const struct item *it)
 		break;
 	case KIND_GUEST:
 	case KIND_SHM:
-		bind_op(c, m, it->source, m->recursive || it->kind == KIND_GUEST);
+		bind_op(c, m, it->source, 0, m->recursive || it->kind == KIND_GUEST);
 		break;
 	case KIND_DISK: /* its node appears with the disk */
 		return 0;

@@ -34,17 +34,19 @@ static int facts(void *ctx, const char *path, struct source_facts *out)
 	else if (strstr(path, "fifo"))
 		out->kind = SOURCE_FIFO;
 	else if (strcmp(path, "/dev/sda") == 0)
-		*out = (struct source_facts){ SOURCE_BLOCK, TMPFS_MAGIC, 0, 8, 0 };
+		*out = (struct source_facts){ SOURCE_BLOCK, TMPFS_MAGIC, 0, 8, 0, 0 };
 	else if (strcmp(path, "/dev/null") == 0)
-		*out = (struct source_facts){ SOURCE_CHAR, TMPFS_MAGIC, 0, 1, 3 };
+		*out = (struct source_facts){ SOURCE_CHAR, TMPFS_MAGIC, 0, 1, 3, 0 };
 	else if (strcmp(path, "/dev/snd/x") == 0)
-		*out = (struct source_facts){ SOURCE_CHAR, TMPFS_MAGIC, 0, 116, 3 };
+		*out = (struct source_facts){ SOURCE_CHAR, TMPFS_MAGIC, 0, 116, 3, 0 };
 	else if (strstr(path, "shm"))
-		*out = (struct source_facts){ SOURCE_DIR, TMPFS_MAGIC, 64 << 20, 0, 0 };
+		*out = (struct source_facts){ SOURCE_DIR, TMPFS_MAGIC, 64 << 20, 0, 0, 0 };
 	else if (strncmp(path, "/proc", 5) == 0 || strstr(path, "procbind"))
 		out->fs_magic = PROC_SUPER_MAGIC;
 	else if (strcmp(path, "/sys") == 0)
 		out->fs_magic = SYSFS_MAGIC;
+	else if (strcmp(path, "/nosuid") == 0)
+		out->mount_flags = MS_NOSUID | MS_NODEV;
 	else if (strcmp(path, "/huge") == 0)
 		out->fs_magic = HUGETLBFS_MAGIC;
 	return 0;
@@ -295,6 +297,20 @@ TEST(a_bind_is_a_share_and_a_bind_of_it)
 	CHECK_EQ(flags_of(&item)->flags, MS_BIND | MS_REC | MS_RDONLY | MS_NOSUID);
 	CHECK_EQ(flags_of(&item)->opts, PLAN_MOUNT_BIND);
 	CHECK_EQ(flags_of(&item)->propagation, MS_SLAVE | MS_REC);
+	release();
+}
+
+TEST(what_the_sources_mount_forbids_stays_forbidden)
+{
+	struct plan_item item;
+
+	COMPILE(MOUNT("\"destination\":\"/x\",\"source\":\"/nosuid\",\"options\":[\"bind\",\"noexec\"]"));
+	REQUIRE(find_mount("/x", &item));
+	CHECK_EQ(flags_of(&item)->flags, MS_BIND | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	release();
+	COMPILE(MOUNT("\"destination\":\"/x\",\"source\":\"/nosuid\",\"options\":[\"bind\",\"suid\"]"));
+	REQUIRE(find_mount("/x", &item));
+	CHECK_EQ(flags_of(&item)->flags, MS_BIND | MS_NODEV);
 	release();
 }
 
