@@ -44,7 +44,7 @@ static struct container *containers;
 static struct watch inotify = { .fd = -1 };
 
 static void remove_soon(struct container *c);
-static void container_settle(struct container *c);
+static void perhaps_empty(struct container *c);
 
 /* ---- table ---- */
 
@@ -146,9 +146,7 @@ static void on_cgroup_event(struct container *c, int wd)
 		return;
 	}
 	control_pause_event(c);
-	if (c->state == CONTAINER_STOPPED)
-		container_settle(c);
-	remove_soon(c);
+	perhaps_empty(c);
 }
 
 static void on_inotify(void *arg, uint32_t events)
@@ -253,6 +251,14 @@ static int remove_tree(void *arg, int out, struct fault *f)
 
 	(void)out;
 	return r ? fault_set(f, STAGE_SETUP, r, "remove cgroup %s", (const char *)arg) : 0;
+}
+
+/* A process of it has ended, perhaps the last one. */
+static void perhaps_empty(struct container *c)
+{
+	if (c->state == CONTAINER_STOPPED)
+		container_settle(c);
+	remove_soon(c);
 }
 
 static void remove_late(void *arg)
@@ -558,6 +564,8 @@ void container_process_failed(struct process *p, const struct fault *f)
 	if (!p->is_init) {
 		if (s)
 			session_fail(s, f);
+		if (c)
+			perhaps_empty(c);
 		return;
 	}
 	if (c->state >= CONTAINER_CREATED) { /* START failed; container_process_dead() follows */
@@ -587,7 +595,9 @@ void container_process_dead(struct process *p)
 		if (c)
 			check_oom(c);
 		p->exit.oom = c && c->oom;
-		process_finish(p);
+		process_finish(p); /* may free p */
+		if (c)
+			perhaps_empty(c);
 		return;
 	}
 	c->state = CONTAINER_STOPPED;

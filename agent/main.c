@@ -77,13 +77,20 @@ static int listen_vsock(void)
 
 static void read_command_line(void)
 {
-	unsigned int first, n;
-	char text[32];
+	char text[32], *colon;
+	uint64_t first, n;
 
 	if (boot_word("husk.exit=1", NULL, 0))
 		reboot(RB_AUTOBOOT);
-	if (boot_word("husk.nics=", text, sizeof(text)) && sscanf(text, "%u:%u", &first, &n) == 2)
-		net_slot_layout(first, n);
+	if (!boot_word("husk.nics=", text, sizeof(text)))
+		return;
+	colon = strchr(text, ':');
+	if (colon)
+		*colon = '\0';
+	if (colon && !number_parse(text, &first) && !number_parse(colon + 1, &n) && first <= 255 && n <= 255)
+		net_slot_layout((uint32_t)first, (uint32_t)n);
+	else
+		log_line("husk.nics= on the command line is not FIRST:COUNT");
 }
 
 static int serve(void)

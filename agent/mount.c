@@ -149,7 +149,7 @@ static int place(int fd, int target, uint64_t propagation)
 static int copy_up(int fd, int target, const char *data)
 {
 	int from = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), to = -1, r;
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (from < 0)
 		return -errno;

@@ -67,6 +67,7 @@ int net_loopback_up(void)
 static uint32_t map_index(const struct net *n, uint32_t host)
 {
 	char name[IF_NAMESIZE];
+	const char *what;
 	int index;
 
 	if (host == n->host_index)
@@ -74,7 +75,7 @@ static uint32_t map_index(const struct net *n, uint32_t host)
 	for (uint32_t slot = 0; host && slot < NET_SLOTS_MAX; slot++) {
 		if (host_ifindex[slot] != host)
 			continue;
-		index = net_slot_find(slot, false, name);
+		index = net_slot_find(slot, false, name, &what);
 		return index > 0 ? (uint32_t)index : 0;
 	}
 	return 0;
@@ -471,6 +472,7 @@ int net_apply(void *args, int out, struct fault *f)
 {
 	static struct net n; /* 8 KiB; one per job */
 	const struct net_args *a = args;
+	const char *what = "";
 	struct net_result result;
 	int r = 0;
 
@@ -482,13 +484,13 @@ int net_apply(void *args, int out, struct fault *f)
 	if (n.index)
 		r = if_indextoname((unsigned int)n.index, n.name) ? 0 : -errno;
 	else
-		r = n.index = net_slot_find(a->slot, !only_removes(a), n.name);
+		r = n.index = net_slot_find(a->slot, !only_removes(a), n.name, &what);
 	if (r == -ENODEV && only_removes(a)) {
 		n.index = 0;
 		r = 0;
 	}
 	if (r < 0)
-		return fault_set(f, STAGE_SETUP, r, "network slot %u has no interface", a->slot);
+		return fault_set(f, STAGE_SETUP, r, "network slot %u has no interface (%s)", a->slot, what);
 	n.fd = rtnl_open();
 	if (n.fd < 0)
 		return fault_set(f, STAGE_SETUP, n.fd, "rtnetlink socket");

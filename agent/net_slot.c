@@ -77,7 +77,7 @@ static int guess_device(uint32_t slot)
 		return -errno;
 	while ((e = readdir(d)) != NULL && count < DEVICES_MAX)
 		if (strncmp(e->d_name, "virtio-mmio.", 12) == 0)
-			n[count++] = atoi(e->d_name + 12);
+			n[count++] = (int)strtol(e->d_name + 12, NULL, 10);
 	closedir(d);
 	qsort(n, (size_t)count, sizeof(n[0]), by_number);
 	for (int i = 0; i < count; i++)
@@ -110,14 +110,16 @@ static int set_driver(int device, const char *verb)
 	return file_write_str(AT_FDCWD, path, name);
 }
 
-int net_slot_find(uint32_t slot, bool bind, char name[IF_NAMESIZE])
+int net_slot_find(uint32_t slot, bool bind, char name[IF_NAMESIZE], const char **what)
 {
 	int device = device_of(slot), r;
 	char path[160], virtio[64];
 	unsigned int index;
 
+	*what = "there is no such device";
 	if (device < 0)
 		return device;
+	*what = "the driver does not take the device";
 	if (bind && !has_driver(device)) {
 		r = set_driver(device, "bind");
 		if (r)
@@ -126,6 +128,7 @@ int net_slot_find(uint32_t slot, bool bind, char name[IF_NAMESIZE])
 	(void)snprintf(path, sizeof(path), PLATFORM "/devices/virtio-mmio.%d", device);
 	if (!entry_with_prefix(path, "virtio", virtio, sizeof(virtio)))
 		return -ENODEV;
+	*what = "the network driver makes no interface";
 	(void)snprintf(path, sizeof(path), PLATFORM "/devices/virtio-mmio.%d/%.40s/net", device, virtio);
 	if (!entry_with_prefix(path, "", name, IF_NAMESIZE))
 		return -ENODEV;

@@ -60,17 +60,33 @@ static int parse_stat(char *text, struct wire_ps *ps)
 	return 0;
 }
 
+/* Number n (from 0) of the white-separated list behind `label` in a status file; false when there is none. */
+static bool status_number(const char *text, const char *label, int n, uint32_t *out)
+{
+	const char *p = strstr(text, label);
+	char *end;
+
+	if (!p)
+		return false;
+	p += strlen(label);
+	for (;; n--, p = end) {
+		unsigned long v = strtoul(p, &end, 10);
+
+		if (end == p || memchr(p, '\n', (size_t)(end - p)))
+			return false;
+		if (n == 0) {
+			*out = (uint32_t)v;
+			return true;
+		}
+	}
+}
+
 /* /proc/PID/status: effective uid, and the pid in the namespace below ours. */
 static void parse_status(const char *text, bool own_pid_ns, struct wire_ps *ps)
 {
-	const char *uid = strstr(text, "\nUid:"), *nspid = strstr(text, "\nNSpid:");
-	unsigned int outer, inner;
-
-	ps->ns_pid = ps->pid;
-	if (uid && sscanf(uid + 5, "%*u %u", &outer) == 1)
-		ps->uid = outer;
-	if (own_pid_ns && nspid && sscanf(nspid + 7, "%u %u", &outer, &inner) == 2)
-		ps->ns_pid = inner;
+	(void)status_number(text, "\nUid:", 1, &ps->uid);
+	if (!own_pid_ns || !status_number(text, "\nNSpid:", 1, &ps->ns_pid))
+		ps->ns_pid = ps->pid;
 }
 
 /* Arguments separated by spaces; the name in brackets for one that has none. */

@@ -566,12 +566,13 @@ static int child_main(struct child *c)
 /* Between the agent and the child proper, when a user namespace must be entered first. */
 static int helper_main(struct child *c)
 {
-	struct setup proper = *c->s;
-	struct sys_clone_args a = { .flags = proper.second_clone | SYS_CLONE_PARENT };
+	static struct setup proper; /* stays while the child proper returns up the stack */
+	struct sys_clone_args a = { .flags = c->s->second_clone | SYS_CLONE_PARENT };
 	int r;
 
 	if (join_all(c->s, false) || join_all(c->s, true))
 		return fail(c, errno, "join the container's namespaces");
+	proper = *c->s;
 	proper.njoins = 0;
 	r = sys_clone3(&a);
 	if (r < 0)
