@@ -6,6 +6,7 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #include "vsock.h"
 
 #define DRAIN_MS 1000
+#define LOADER_STACK (64u << 10)
 
 /*
  * What the kernel is told. Figures: instructions from its entry to init, in millions, saved in counting mode.
@@ -110,21 +112,27 @@ static void on_agent_ready(void *arg)
 	loop_del(vm->loop, &vm->boot_timer);
 }
 
+static bool wants_fs(const struct options *o)
+{
+	return o->agent || o->nshares;
+}
+
+static unsigned int count_slots(const struct options *o)
+{
+	unsigned int n = (wants_fs(o) ? 1u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
+
+	if (n > MMIO_SLOTS_MAX)
+		log_die("%u devices are too many: %u is the limit; use fewer --disk or --nics", n, MMIO_SLOTS_MAX);
+	return n;
+}
+
 static void create_devices(struct vm *vm, const struct options *o)
 {
-	bool fs = o->agent || o->nshares;
-	unsigned int slots = (fs ? 1u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
-	int ret;
+	int ret = mmio_init(&vm->bus, &vm->kvm, &vm->mem, count_slots(o));
 
-	if (slots > MMIO_SLOTS_MAX)
-		log_die("%u devices are too many: %u is the limit; use fewer --disk or --nics", slots, MMIO_SLOTS_MAX);
-	ret = mmio_init(&vm->bus, &vm->kvm, &vm->mem, slots);
 	if (ret)
 		log_die("cannot make the device windows: %s", strerror(-ret));
-	if (fs) {
-		ret = fs_prepare();
-		if (ret)
-			log_die("cannot prepare the file server: %s (is /proc mounted?)", strerror(-ret));
+	if (wants_fs(o)) {
 		vm->fs = fs_create(&vm->mem, 1);
 		attach(vm, vm->fs, "file system");
 		for (unsigned int i = 0; i < o->nshares; i++)
@@ -157,6 +165,7 @@ __attribute__((format(printf, 3, 4))) static void append(char *buf, size_t *len,
 
 static void make_cmdline(const struct vm *vm, const struct options *o, char *buf)
 {
+	unsigned int slots = count_slots(o);
 	size_t len = 0;
 
 	append(buf, &len, "%s", base_cmdline);
@@ -168,9 +177,10 @@ static void make_cmdline(const struct vm *vm, const struct options *o, char *buf
 		append(buf, &len, "swiotlb=noforce "); /* no device of ours needs 64 MiB of bounce buffers */
 	if (o->max_cpus > o->cpus)
 		append(buf, &len, "maxcpus=%u ", o->cpus);
-	for (unsigned int i = 0; i < vm->bus.nslots; i++)
+	for (unsigned int i = 0; i < slots; i++)
 		append(buf, &len, "virtio_mmio.device=4K@0x%llx:%u ",
 		       (unsigned long long)(MMIO_BASE + (uint64_t)i * MMIO_WINDOW), MMIO_IRQ_FIRST + i);
+	append(buf, &len, "husk.nics=0:%u ", slots); /* CTL_ADD_NIC tells numbers of the windows */
 	/* Last, so that it can overrule ours. */
 	append(buf, &len, "%s", o->cmdline);
 }
@@ -226,14 +236,50 @@ static void create_watches(struct vm *vm, const struct options *o)
 	}
 }
 
+/*
+ * Making a VM is mostly waiting, for kernel threads and grace periods; loading a kernel is mostly copying. So they are
+ * done at the same time, by two threads that share nothing but the guest's memory.
+ */
+struct loader {
+	pthread_t thread;
+	const struct gmem *mem;
+	struct boot_image image;
+	char cmdline[BOOT_CMDLINE_MAX];
+	struct boot_regs regs;
+	const char *which, *why;
+	int ret;
+};
+
+static void *load(void *arg)
+{
+	struct loader *l = arg;
+
+	l->ret = boot_load(&l->image, l->mem, &l->regs, &l->which, &l->why);
+	return NULL;
+}
+
+static void start_loader(struct loader *l, const struct vm *vm, const struct options *o)
+{
+	pthread_attr_t attr;
+	int ret;
+
+	l->mem = &vm->mem;
+	make_cmdline(vm, o, l->cmdline);
+	l->image = (struct boot_image){
+		.kernel_fd = o->kernel_fd, .initrd_fd = o->initrd_fd, .cmdline = l->cmdline, .vcpus = o->max_cpus
+	};
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, LOADER_STACK);
+	ret = pthread_create(&l->thread, &attr, load, l);
+	pthread_attr_destroy(&attr);
+	if (ret)
+		log_die("cannot start a thread: %s", strerror(ret));
+}
+
 void vm_create(struct vm *vm, const struct options *o)
 {
-	char text[512], cmdline[BOOT_CMDLINE_MAX];
-	const char *which, *why;
-	struct boot_image image = {
-		.kernel_fd = o->kernel_fd, .initrd_fd = o->initrd_fd, .cmdline = cmdline, .vcpus = o->max_cpus
-	};
-	struct boot_regs regs;
+	struct loader loader;
+	char text[512];
 	int ret;
 
 	vm->agent = o->agent;
@@ -245,12 +291,16 @@ void vm_create(struct vm *vm, const struct options *o)
 		log_die("%s", text);
 	if (o->max_cpus > vm->kvm.vcpus_max)
 		log_die("%u vCPUs are more than this host's KVM allows (%u)", o->max_cpus, vm->kvm.vcpus_max);
-	if (kvm_create(&vm->kvm, text, sizeof(text)))
-		log_die("%s", text);
+	ret = wants_fs(o) ? fs_prepare() : 0; /* while there is one thread */
+	if (ret)
+		log_die("cannot prepare the file server: %s (is /proc mounted?)", strerror(-ret));
 	ret = gmem_alloc(&vm->mem, o->mem_bytes);
 	if (ret)
 		log_die("cannot reserve %llu MiB for the guest: %s; lower --mem or raise this process's limits",
 			(unsigned long long)(o->mem_bytes >> 20), strerror(-ret));
+	start_loader(&loader, vm, o);
+	if (kvm_create(&vm->kvm, text, sizeof(text)))
+		log_die("%s", text);
 	ret = kvm_map_ram(&vm->kvm, &vm->mem);
 	if (ret)
 		log_die("KVM refuses the guest's memory: %s", strerror(-ret));
@@ -259,12 +309,10 @@ void vm_create(struct vm *vm, const struct options *o)
 		log_die("cannot make the event loop: %s", strerror(errno));
 	create_devices(vm, o);
 	create_watches(vm, o);
-
-	make_cmdline(vm, o, cmdline);
-	ret = boot_load(&image, &vm->mem, &regs, &which, &why);
-	if (ret)
-		log_die("%s: %s (%s)", which, why, strerror(-ret));
-	if (vcpus_create(vm, o->max_cpus, &regs, text, sizeof(text)))
+	pthread_join(loader.thread, NULL);
+	if (loader.ret)
+		log_die("%s: %s (%s)", loader.which, loader.why, strerror(-loader.ret));
+	if (vcpus_create(vm, o->max_cpus, &loader.regs, text, sizeof(text)))
 		log_die("%s", text);
 }
 
