@@ -182,15 +182,17 @@ int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootle
 	if (!rc)
 		rc = check_unused(cg, err);
 	if (rc) {
-		/* leave what was there before as it was */
 		struct error ignored;
 
-		for (unsigned int i = 0; i < cg->ndirs; i++)
+		/* what was there before stays as it was, and out of reach of whoever cleans up after us */
+		for (unsigned int i = 0; i < cg->ndirs; i++) {
 			if (!cg->made[i]) {
 				free(cg->dirs[i]);
 				cg->dirs[i] = NULL;
 			}
+		}
 		cgroup_remove(cg, &ignored);
+		cgroup_free(cg);
 		return -1;
 	}
 	return 0;

@@ -517,6 +517,22 @@ TEST(the_network_of_another_runtime_s_container_is_not_taken_over)
 	finish();
 }
 
+TEST(a_cgroup_that_others_live_in_is_refused_and_they_live_on)
+{
+	CLEAN_FREE char *rm = NULL;
+
+	begin("\"wait\"", "");
+	CHECK_EQ(husk("run -d -b %s c1", dir), 0);
+	CHECK_EQ(husk("create -b %s c2", dir), 1); /* the same cgroupsPath */
+	CHECK_CONTAINS(output, "container's cgroup is not empty: ");
+	CHECK(becomes("c1", "running"));
+	CHECK_EQ(husk("delete c2"), 1);
+	CHECK_CONTAINS(output, "does not exist");
+	CHECK_EQ(husk("delete --force c1"), 0);
+	check_clean();
+	finish();
+}
+
 TEST(ids_are_checked)
 {
 	static const char *const bad[] = { "../x", "a/b", ".", "..", "a b", "a:b" };
