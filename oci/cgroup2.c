@@ -64,6 +64,26 @@ uint64_t cgroup2_io_weight(uint32_t weight)
 
 /* ---- memory ---- */
 
+/* What contradicts itself is found for either side, before anything is written to one. */
+static int check_memory(const struct sink *s, const struct spec_resources *r)
+{
+	const struct opt_i64 *limit = &r->memory.limit, *swap = &r->memory.swap;
+
+	if (limit->set && limit->v >= 0 && r->memory.reservation.v > limit->v)
+		return error_set(s->err, 0, "resources.memory.reservation: is above the limit");
+	if (!swap->set || swap->v < 0)
+		return 0;
+	if (!limit->set || limit->v < 0)
+		return error_set(s->err, 0,
+				 "resources.memory.swap: is memory and swap together, so it needs a limit of memory");
+	if (swap->v < limit->v)
+		return error_set(s->err, 0,
+				 "resources.memory.swap: %" PRId64 " is memory and swap together, but the limit of "
+				 "memory alone is %" PRId64,
+				 swap->v, limit->v);
+	return 0;
+}
+
 /* v1 has the sum of memory and swap, v2 swap alone. */
 static int put_swap(const struct sink *s, const struct spec_resources *r)
 {
@@ -71,25 +91,14 @@ static int put_swap(const struct sink *s, const struct spec_resources *r)
 
 	if (!swap->set)
 		return limit->set && limit->v < 0 ? put(s, "memory.swap.max", "max") : 0;
-	if (swap->v < 0)
-		return put(s, "memory.swap.max", "max");
-	if (!limit->set || limit->v < 0)
-		return error_set(s->err, 0,
-				 "resources.memory.swap: is memory and swap together, so it needs a limit "
-				 "of memory");
-	if (swap->v < limit->v)
-		return error_set(s->err, 0,
-				 "resources.memory.swap: %" PRId64 " is memory and swap together, but the "
-				 "limit of memory alone is %" PRId64,
-				 swap->v, limit->v);
-	return put(s, "memory.swap.max", "%" PRId64, swap->v - limit->v);
+	return swap->v < 0 ? put(s, "memory.swap.max", "max")
+			   : put(s, "memory.swap.max", "%" PRId64, swap->v - limit->v);
 }
 
 static int put_memory(const struct sink *s, const struct spec_resources *r)
 {
 	int64_t limit = r->memory.limit.v;
 
-	/* swap first: a v2 kernel does not mind, and what contradicts is found before anything is written */
 	if (s->side == CGROUP2_HOST) {
 		if (put_swap(s, r) < 0)
 			return -1;
@@ -98,24 +107,29 @@ static int put_memory(const struct sink *s, const struct spec_resources *r)
 	}
 	if (r->memory.limit.set && put_limit(s, "memory.max", limit) < 0)
 		return -1;
-	if (r->memory.limit.set && r->memory.limit.v >= 0 && r->memory.reservation.v > r->memory.limit.v)
-		return error_set(s->err, 0, "resources.memory.reservation: is above the limit");
 	return r->memory.reservation.set ? put_limit(s, "memory.low", r->memory.reservation.v) : 0;
 }
 
 /* ---- cpu ---- */
+
+static int check_cpu(const struct sink *s, const struct spec_resources *r)
+{
+	const __typeof__(r->cpu) *c = &r->cpu;
+
+	if (c->rt_runtime.set || c->rt_period.set)
+		return error_set(s->err, 0,
+				 "resources.cpu: realtimeRuntime and realtimePeriod are not possible: they are of "
+				 "cgroup v1, and the container's kernel has v2");
+	if (c->burst.set && c->quota.set && c->quota.v > 0 && c->burst.v > (uint64_t)c->quota.v)
+		return error_set(s->err, 0, "resources.cpu.burst: is above the quota");
+	return 0;
+}
 
 static int put_cpu(const struct sink *s, const struct spec_resources *r)
 {
 	const __typeof__(r->cpu) *c = &r->cpu;
 	uint64_t period = c->period.set ? c->period.v : CPU_PERIOD_DEFAULT;
 
-	if (c->rt_runtime.set || c->rt_period.set)
-		return error_set(s->err, 0,
-				 "resources.cpu: realtimeRuntime and realtimePeriod are not possible: they "
-				 "are of cgroup v1, and the container's kernel has v2");
-	if (c->burst.set && c->quota.set && c->quota.v > 0 && c->burst.v > (uint64_t)c->quota.v)
-		return error_set(s->err, 0, "resources.cpu.burst: is above the quota");
 	if (c->idle.set && put(s, "cpu.idle", "%" PRId64, c->idle.v) < 0)
 		return -1;
 	/* an idle group has no weight: the kernel refuses to set one */
@@ -179,26 +193,27 @@ static int put_pids(const struct sink *s, const struct spec_resources *r)
 	return put_limit(s, "pids.max", r->pids.v == 0 ? 1 : r->pids.v);
 }
 
+/* Engines name every size of the host with 0; the guest has none of the others to use. */
+static int check_hugepages(const struct sink *s, const struct spec_resources *r)
+{
+	for (size_t i = 0; i < r->nhugepages; i++)
+		if (strcmp(r->hugepages[i].page_size, "2MB") != 0 && r->hugepages[i].limit != 0)
+			return error_set(s->err, 0,
+					 "resources.hugepageLimits: pages of %.16s are not possible: the container's "
+					 "kernel has those of 2MB",
+					 r->hugepages[i].page_size);
+	return 0;
+}
+
 static int put_hugepages(const struct sink *s, const struct spec_resources *r)
 {
 	for (size_t i = 0; i < r->nhugepages; i++) {
 		const struct spec_hugepage *h = &r->hugepages[i];
-		char file[64];
 
-		if (strcmp(h->page_size, "2MB") != 0) {
-			/* engines name every size of the host with 0; the guest has none of the others to use */
-			if (h->limit == 0)
-				continue;
-			return error_set(s->err, 0,
-					 "resources.hugepageLimits: pages of %.16s are not possible: the "
-					 "container's kernel has those of 2MB",
-					 h->page_size);
-		}
-		snprintf(file, sizeof(file), "hugetlb.%s.rsvd.max", h->page_size);
-		if (put(s, file, "%" PRIu64, h->limit) < 0)
-			return -1;
-		snprintf(file, sizeof(file), "hugetlb.%s.max", h->page_size);
-		if (put(s, file, "%" PRIu64, h->limit) < 0)
+		if (strcmp(h->page_size, "2MB") != 0)
+			continue;
+		if (put(s, "hugetlb.2MB.rsvd.max", "%" PRIu64, h->limit) < 0 ||
+		    put(s, "hugetlb.2MB.max", "%" PRIu64, h->limit) < 0)
 			return -1;
 	}
 	return 0;
@@ -232,20 +247,37 @@ static const struct {
 	{ "", 0, "there is no such controller" },
 };
 
+static size_t unified_rule(const char *key)
+{
+	size_t k = 0;
+
+	while (strncmp(key, unified_rules[k].prefix, strlen(unified_rules[k].prefix)) != 0)
+		k++;
+	return k;
+}
+
+static int check_unified(const struct sink *s, const struct spec_resources *r)
+{
+	for (size_t i = 0; i < r->unified.n; i++) {
+		const struct spec_pair *u = &r->unified.v[i];
+		size_t k = unified_rule(u->key);
+
+		if (unified_rules[k].sides == 0)
+			return error_set(s->err, 0, "resources.unified: %s is not possible: %s", u->key,
+					 unified_rules[k].why);
+	}
+	return 0;
+}
+
 static int put_unified(const struct sink *s, const struct spec_resources *r)
 {
 	const int wanted = s->side == CGROUP2_GUEST ? TO_GUEST : TO_HOST;
 
 	for (size_t i = 0; i < r->unified.n; i++) {
 		const struct spec_pair *u = &r->unified.v[i];
-		size_t k = 0;
 
-		while (strncmp(u->key, unified_rules[k].prefix, strlen(unified_rules[k].prefix)) != 0)
-			k++;
-		if (unified_rules[k].sides == 0)
-			return error_set(s->err, 0, "resources.unified: %s is not possible: %s", u->key,
-					 unified_rules[k].why);
-		if ((unified_rules[k].sides & wanted) && s->emit(s->ctx, u->key, u->value, s->err) < 0)
+		if ((unified_rules[unified_rule(u->key)].sides & wanted) &&
+		    s->emit(s->ctx, u->key, u->value, s->err) < 0)
 			return -1;
 	}
 	return 0;
@@ -258,6 +290,8 @@ int cgroup2_settings(const struct spec_resources *r, enum cgroup2_side side, uin
 
 	if (r->nrdma)
 		return error_set(err, 0, "resources.rdma: is not possible: the container's kernel has no RDMA devices");
+	if (check_cpu(&s, r) < 0 || check_memory(&s, r) < 0 || check_hugepages(&s, r) < 0 || check_unified(&s, r) < 0)
+		return -1;
 	if (put_cpu(&s, r) < 0 || put_memory(&s, r) < 0)
 		return -1;
 	if (side == CGROUP2_HOST) {

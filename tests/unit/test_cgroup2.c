@@ -37,7 +37,10 @@ static const char *settings(const char *members, enum cgroup2_side side, uint64_
 #define HOST(members) settings(members, CGROUP2_HOST, 0)
 #define REFUSED(members, words)                         \
 	do {                                            \
+		CHECK(!GUEST(members));                 \
+		CHECK_STR(written, "");                 \
 		CHECK(!HOST(members));                  \
+		CHECK_STR(written, "");                 \
 		CHECK_CONTAINS(help_error.text, words); \
 	} while (0)
 
