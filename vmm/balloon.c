@@ -182,9 +182,9 @@ static void on_kick(void *arg, uint32_t events)
 
 static int balloon_activate(struct virtio_dev *d)
 {
-	static void (*const serve[ROLES])(struct balloon *, struct vq *, const struct vq_chain *) = {
-		serve_inflate, serve_deflate, serve_stats, serve_reporting
-	};
+	static void (*const serve[ROLES])(struct balloon *, struct vq *,
+					  const struct vq_chain *) = { serve_inflate, serve_deflate, serve_stats,
+								       serve_reporting };
 	struct balloon *b = (struct balloon *)d;
 	uint32_t index = 0;
 	int ret = 0;

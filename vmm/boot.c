@@ -81,7 +81,7 @@ static void add_e820(struct boot_params *bp, uint64_t addr, uint64_t size, uint3
 static int write_seed(const struct gmem *mem, struct boot_params *bp)
 {
 	uint8_t *p = gmem_span(mem, BOOT_SETUP_DATA, sizeof(struct setup_data) + SEED_BYTES);
-	struct setup_data sd = {.type = SETUP_RNG_SEED, .len = SEED_BYTES};
+	struct setup_data sd = { .type = SETUP_RNG_SEED, .len = SEED_BYTES };
 
 	if (!p)
 		return -ENOMEM;
@@ -95,7 +95,7 @@ static int write_seed(const struct gmem *mem, struct boot_params *bp)
 /* Flat segments at the selectors that the boot protocol names: 0x10 code, 0x18 data. */
 static int write_gdt(const struct gmem *mem, struct boot_regs *regs)
 {
-	static const uint64_t gdt[] = {0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff};
+	static const uint64_t gdt[] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
 	void *p = gmem_span(mem, BOOT_GDT, sizeof(gdt));
 
 	if (!p)

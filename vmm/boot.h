@@ -16,14 +16,14 @@
 
 /* Physical addresses. Everything below 1 MiB is used up before the kernel frees it, or reserved in the e820 map. */
 #define BOOT_GDT 0x500ull
-#define BOOT_PARAMS 0x7000ull	  /* struct boot_params, 4 KiB */
-#define BOOT_SETUP_DATA 0x8000ull /* random seed for the kernel */
+#define BOOT_PARAMS 0x7000ull	   /* struct boot_params, 4 KiB */
+#define BOOT_SETUP_DATA 0x8000ull  /* random seed for the kernel */
 #define BOOT_PAGE_TABLES 0x9000ull /* PML4, PDPT, PD: 1 GiB mapped one to one */
 #define BOOT_CMDLINE 0x20000ull
-#define BOOT_RESERVED 0x9e000ull  /* from here to 1 MiB nothing is RAM for the kernel */
+#define BOOT_RESERVED 0x9e000ull /* from here to 1 MiB nothing is RAM for the kernel */
 #define BOOT_MPTABLE 0x9e000ull
 #define BOOT_MPTABLE_END 0x9fc00ull
-#define BOOT_MPF 0x9fc00ull	  /* last KiB of base memory: where the kernel looks for the pointer second */
+#define BOOT_MPF 0x9fc00ull /* last KiB of base memory: where the kernel looks for the pointer second */
 #define BOOT_KERNEL_MIN 0x100000ull
 #define BOOT_KERNEL_MAX 0x40000000ull
 

@@ -17,18 +17,18 @@
 #define CTL_FDS_MAX 32u
 
 enum ctl_op {
-	CTL_CONNECT = 1,  /* arg: vsock port of the guest */
-	CTL_STATUS,	  /* -> struct ctl_status */
-	CTL_ADD_SHARE,	  /* payload: NAME NUL, arg: CTL_SHARE_*; one O_PATH fd of a directory or file */
-	CTL_DEL_SHARE,	  /* payload: NAME NUL */
-	CTL_ADD_NIC,	  /* payload: struct ctl_nic, then one tap fd per queue pair (and as many vhost-net fds when arg is 1) -> u32 slot */
-	CTL_DEL_NIC,	  /* arg: slot */
-	CTL_ADD_DISK,	  /* payload: serial NUL, arg: CTL_DISK_*; one fd -> u32 slot */
-	CTL_DEL_DISK,	  /* arg: slot */
-	CTL_PAUSE,	  /* stop the vCPUs */
+	CTL_CONNECT = 1, /* arg: vsock port of the guest */
+	CTL_STATUS,	 /* -> struct ctl_status */
+	CTL_ADD_SHARE,	 /* payload: NAME NUL, arg: CTL_SHARE_*; one O_PATH fd of a directory or file */
+	CTL_DEL_SHARE,	 /* payload: NAME NUL */
+	CTL_ADD_NIC, /* payload: struct ctl_nic, then one tap fd per queue pair (and as many vhost-net fds when arg is 1) -> u32 slot */
+	CTL_DEL_NIC,  /* arg: slot */
+	CTL_ADD_DISK, /* payload: serial NUL, arg: CTL_DISK_*; one fd -> u32 slot */
+	CTL_DEL_DISK, /* arg: slot */
+	CTL_PAUSE,    /* stop the vCPUs */
 	CTL_RESUME,
-	CTL_BALLOON,	  /* arg: target MiB of balloon */
-	CTL_SHUTDOWN,	  /* end the VM now; the reply may be missing */
+	CTL_BALLOON,  /* arg: target MiB of balloon */
+	CTL_SHUTDOWN, /* end the VM now; the reply may be missing */
 };
 
 #define CTL_SHARE_RO 1u	     /* enforced by the VMM */
@@ -59,8 +59,8 @@ struct ctl_nic {
 /* All times CLOCK_MONOTONIC ns of the host, 0 when not reached. */
 struct ctl_status {
 	uint64_t t_start, t_entry, t_ready;
-	uint64_t exits;	     /* KVM_RUN returns, all vCPUs */
-	uint64_t ram_bytes;  /* guest RAM configured */
+	uint64_t exits;	    /* KVM_RUN returns, all vCPUs */
+	uint64_t ram_bytes; /* guest RAM configured */
 	uint64_t balloon_bytes;
 	uint32_t vcpus;
 	uint32_t paused;

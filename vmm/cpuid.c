@@ -65,8 +65,8 @@ struct kvm_cpuid2 *cpuid_get(int sys)
 			e->eax = e->ebx = e->ecx = e->edx = 0;
 			break;
 		case 0x80000001:
-			e->ecx &= ~(1u << 2);		     /* SVM */
-			e->ecx &= ~(1u << 23 | 1u << 24);    /* AMD core and northbridge counters */
+			e->ecx &= ~(1u << 2);			     /* SVM */
+			e->ecx &= ~(1u << 23 | 1u << 24);	     /* AMD core and northbridge counters */
 			e->ecx &= ~(1u << 10 | 1u << 12 | 1u << 28); /* IBS, SKINIT, L3 counters */
 			break;
 		}

@@ -77,7 +77,7 @@ int elf_load(int fd, const struct gmem *mem, uint64_t low, uint64_t high, struct
 	int ret;
 
 	*why = "cannot be read";
-	*img = (struct elf_image){.start = UINT64_MAX};
+	*img = (struct elf_image){ .start = UINT64_MAX };
 	if (fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_size < (off_t)sizeof(eh)) {

@@ -227,8 +227,8 @@ static void set_limit(int resource, rlim_t value)
 
 /* What the file server's threads keep; the reasons are in fs_cred.c. */
 static const unsigned int fs_caps[] = {
-	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_FSETID,
-	CAP_SETUID, CAP_SETGID, CAP_MKNOD, CAP_SETFCAP,
+	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,	CAP_FSETID,
+	CAP_SETUID, CAP_SETGID,	      CAP_MKNOD,	   CAP_SETFCAP,
 };
 
 static void set_capabilities(const unsigned int *keep, size_t n)

@@ -26,7 +26,7 @@ static bool cpu_has_virtualisation(void)
 	unsigned int a, b, c, d;
 
 	if (__get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 5))
-		return true; /* VMX */
+		return true;						 /* VMX */
 	return __get_cpuid(0x80000001, &a, &b, &c, &d) && (c & 1u << 2); /* SVM */
 }
 
@@ -40,11 +40,13 @@ static void explain_open(int err, char *text, size_t size)
 	case ENXIO:
 		if (cpu_has_virtualisation())
 			snprintf(text, size,
-				 "no " KVM_PATH ": the KVM module is not loaded, or virtualisation is off in the firmware; "
+				 "no " KVM_PATH
+				 ": the KVM module is not loaded, or virtualisation is off in the firmware; "
 				 "try `modprobe kvm_intel` or `modprobe kvm_amd`, and in a container pass the device");
 		else
 			snprintf(text, size,
-				 "no " KVM_PATH ": this CPU shows no hardware virtualisation; switch VT-x or AMD-V on in the "
+				 "no " KVM_PATH
+				 ": this CPU shows no hardware virtualisation; switch VT-x or AMD-V on in the "
 				 "firmware, or nested virtualisation when this is itself a virtual machine");
 		break;
 	case EACCES:
@@ -55,12 +57,14 @@ static void explain_open(int err, char *text, size_t size)
 				 (unsigned int)st.st_gid);
 		else
 			snprintf(text, size,
-				 "no permission for " KVM_PATH ", and no group has it: run as root, or `chgrp kvm " KVM_PATH
-				 "; chmod 660 " KVM_PATH "` and add this user to group kvm");
+				 "no permission for " KVM_PATH
+				 ", and no group has it: run as root, or `chgrp kvm " KVM_PATH "; chmod 660 " KVM_PATH
+				 "` and add this user to group kvm");
 		break;
 	case EPERM:
 		snprintf(text, size,
-			 "opening " KVM_PATH " is forbidden by this cgroup's device rules: allow character device 10:232");
+			 "opening " KVM_PATH
+			 " is forbidden by this cgroup's device rules: allow character device 10:232");
 		break;
 	default:
 		snprintf(text, size, "cannot open " KVM_PATH ": %s", strerror(err));
@@ -73,10 +77,13 @@ int kvm_open(struct kvm *k, char *text, size_t text_size)
 		int cap;
 		const char *name;
 	} needed[] = {
-		{KVM_CAP_USER_MEMORY, "user memory"},	{KVM_CAP_IRQCHIP, "in-kernel interrupt controllers"},
-		{KVM_CAP_IRQFD, "irqfd"},		{KVM_CAP_IOEVENTFD, "ioeventfd"},
-		{KVM_CAP_IMMEDIATE_EXIT, "immediate exit"}, {KVM_CAP_SET_TSS_ADDR, "TSS address"},
-		{KVM_CAP_EXT_CPUID, "CPUID"},
+		{ KVM_CAP_USER_MEMORY, "user memory" },
+		{ KVM_CAP_IRQCHIP, "in-kernel interrupt controllers" },
+		{ KVM_CAP_IRQFD, "irqfd" },
+		{ KVM_CAP_IOEVENTFD, "ioeventfd" },
+		{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit" },
+		{ KVM_CAP_SET_TSS_ADDR, "TSS address" },
+		{ KVM_CAP_EXT_CPUID, "CPUID" },
 	};
 	int n;
 
@@ -98,7 +105,8 @@ int kvm_open(struct kvm *k, char *text, size_t text_size)
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
 		if (ioctl(k->sys, KVM_CHECK_EXTENSION, needed[i].cap) > 0)
 			continue;
-		snprintf(text, text_size, "this host's KVM lacks a feature (%s): a Linux kernel of 4.12 or newer is needed",
+		snprintf(text, text_size,
+			 "this host's KVM lacks a feature (%s): a Linux kernel of 4.12 or newer is needed",
 			 needed[i].name);
 		kvm_close(k);
 		return -ENOTSUP;
@@ -138,9 +146,9 @@ int kvm_create(struct kvm *k, char *text, size_t text_size)
 fail:
 	ret = -errno;
 	snprintf(text, text_size, "KVM cannot %s: %s%s", step, strerror(-ret),
-		 ret == -EBUSY	   ? " (another hypervisor holds the CPU's virtualisation; stop it)"
+		 ret == -EBUSY	  ? " (another hypervisor holds the CPU's virtualisation; stop it)"
 		 : ret == -ENOMEM ? " (the host is short of memory, or this cgroup's limit is)"
-				   : "");
+				  : "");
 	return ret;
 }
 

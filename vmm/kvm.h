@@ -17,7 +17,7 @@ struct kvm {
 	unsigned int vcpus_max; /* what KVM allows */
 	bool readonly_mem;	/* KVM_MEM_READONLY works */
 	bool kvmclock_ctrl;
-	uint32_t slots;		/* memory slots in use */
+	uint32_t slots; /* memory slots in use */
 };
 
 /**

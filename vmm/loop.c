@@ -20,7 +20,7 @@
 
 #define BATCH 32
 #define WATCHES_MAX 2048u /* 1024 vsock streams, the control clients, the devices' queues */
-#define CALLS_MAX 256u /* pending loop_call()s; each caller has at most a few */
+#define CALLS_MAX 256u	  /* pending loop_call()s; each caller has at most a few */
 
 struct call {
 	void (*fn)(void *);
@@ -41,7 +41,7 @@ struct loop {
 	pthread_mutex_t lock; /* everything below */
 	pthread_t thread;     /* the loop's, once it is */
 	bool running;
-	pthread_cond_t idle;  /* `current` changed */
+	pthread_cond_t idle;		 /* `current` changed */
 	struct entry table[WATCHES_MAX]; /* entry 0 is not used: a watch with slot 0 is not added */
 	uint32_t used, free;		 /* entries ever used; first of the free list, 0: none */
 	struct loop_watch *current;	 /* its callback runs now */
@@ -93,7 +93,8 @@ struct loop *loop_create(void)
 	pthread_cond_init(&l->idle, NULL);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	l->wake = (struct loop_watch){
-		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN, .fn = run_calls, .arg = l};
+		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .events = EPOLLIN, .fn = run_calls, .arg = l
+	};
 	if (l->epoll < 0 || l->wake.fd < 0 || loop_add(l, &l->wake)) {
 		loop_free(l);
 		return NULL;
@@ -121,7 +122,7 @@ static uint64_t key_of(const struct loop *l, uint32_t slot)
 
 int loop_add(struct loop *l, struct loop_watch *w)
 {
-	struct epoll_event e = {.events = w->events};
+	struct epoll_event e = { .events = w->events };
 	uint32_t slot;
 	int ret = 0;
 
@@ -153,7 +154,7 @@ out:
 
 int loop_mod(struct loop *l, struct loop_watch *w, uint32_t events)
 {
-	struct epoll_event e = {.events = events};
+	struct epoll_event e = { .events = events };
 	int ret = 0;
 
 	pthread_mutex_lock(&l->lock);
@@ -195,7 +196,7 @@ int loop_call(struct loop *l, void (*fn)(void *), void *arg)
 
 	pthread_mutex_lock(&l->lock);
 	if (l->call_count < CALLS_MAX) {
-		l->calls[(l->call_head + l->call_count) % CALLS_MAX] = (struct call){fn, arg};
+		l->calls[(l->call_head + l->call_count) % CALLS_MAX] = (struct call){ fn, arg };
 		l->call_count++;
 	} else {
 		ret = -EAGAIN;

@@ -53,10 +53,10 @@ int gmem_alloc(struct gmem *m, uint64_t size)
 	madvise(ram, size, MADV_HUGEPAGE);
 	madvise(ram, size, MADV_DONTDUMP);
 
-	m->region[m->nregions++] = (struct gmem_region){.gpa = 0, .size = low, .host = ram};
+	m->region[m->nregions++] = (struct gmem_region){ .gpa = 0, .size = low, .host = ram };
 	if (size > low)
 		m->region[m->nregions++] =
-			(struct gmem_region){.gpa = GMEM_HIGH_START, .size = size - low, .host = ram + low};
+			(struct gmem_region){ .gpa = GMEM_HIGH_START, .size = size - low, .host = ram + low };
 	return 0;
 }
 

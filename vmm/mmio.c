@@ -65,8 +65,7 @@ enum reg {
 #define MAGIC 0x74726976u  /* "virt" */
 #define VENDOR 0x4b535548u /* "HUSK" */
 
-#define TRANSPORT_FEATURES                                                                                             \
-	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_INDIRECT_DESC)
+#define TRANSPORT_FEATURES (1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_F_EVENT_IDX | 1ull << VIRTIO_F_INDIRECT_DESC)
 
 static void set_reg(struct mmio_slot *s, uint32_t off, uint32_t value)
 {

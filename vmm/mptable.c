@@ -96,9 +96,9 @@ int mptable_write(const struct gmem *mem, unsigned int vcpus)
 {
 	uint8_t *base = gmem_span(mem, BOOT_MPTABLE, BOOT_MPTABLE_END - BOOT_MPTABLE);
 	uint8_t *mpf = gmem_span(mem, BOOT_MPF, sizeof(struct mp_pointer));
-	struct mp_pointer ptr = {.signature = "_MP_", .table = BOOT_MPTABLE, .length = 1, .spec = MP_SPEC};
-	struct mp_header head = {.signature = "PCMP", .spec = MP_SPEC, .oem = "HUSK    ", .lapic = BOOT_LAPIC};
-	struct writer w = {.p = base, .len = sizeof(head), .room = BOOT_MPTABLE_END - BOOT_MPTABLE};
+	struct mp_pointer ptr = { .signature = "_MP_", .table = BOOT_MPTABLE, .length = 1, .spec = MP_SPEC };
+	struct mp_header head = { .signature = "PCMP", .spec = MP_SPEC, .oem = "HUSK    ", .lapic = BOOT_LAPIC };
+	struct writer w = { .p = base, .len = sizeof(head), .room = BOOT_MPTABLE_END - BOOT_MPTABLE };
 	uint8_t ioapic_id = (uint8_t)vcpus; /* the first APIC id that no CPU has */
 
 	if (!base || !mpf || vcpus == 0 || vcpus > BOOT_VCPUS_MAX)
@@ -106,25 +106,27 @@ int mptable_write(const struct gmem *mem, unsigned int vcpus)
 	memcpy(head.product, "HUSK MICROVM", sizeof(head.product));
 
 	for (unsigned int i = 0; i < vcpus; i++) {
-		struct mp_cpu cpu = {.type = MP_CPU, .id = (uint8_t)i, .version = APIC_VERSION, .flags = CPU_ENABLED};
+		struct mp_cpu cpu = { .type = MP_CPU, .id = (uint8_t)i, .version = APIC_VERSION, .flags = CPU_ENABLED };
 
 		if (i == 0)
 			cpu.flags |= CPU_BSP;
 		put(&w, &cpu, sizeof(cpu));
 	}
-	put(&w, &(struct mp_bus){.type = MP_BUS, .id = 0, .name = {'I', 'S', 'A', ' ', ' ', ' '}},
+	put(&w, &(struct mp_bus){ .type = MP_BUS, .id = 0, .name = { 'I', 'S', 'A', ' ', ' ', ' ' } },
 	    sizeof(struct mp_bus));
-	put(&w, &(struct mp_ioapic){.type = MP_IOAPIC, .id = ioapic_id, .version = 0x11, .flags = 1, .addr = BOOT_IOAPIC},
+	put(&w,
+	    &(struct mp_ioapic){ .type = MP_IOAPIC, .id = ioapic_id, .version = 0x11, .flags = 1, .addr = BOOT_IOAPIC },
 	    sizeof(struct mp_ioapic));
 	for (unsigned int i = 0; i < BOOT_IOAPIC_PINS; i++) {
 		struct mp_intsrc src = {
-			.type = MP_INT, .kind = INT_VECTORED, .irq = (uint8_t)i, .dst = ioapic_id, .pin = (uint8_t)i};
+			.type = MP_INT, .kind = INT_VECTORED, .irq = (uint8_t)i, .dst = ioapic_id, .pin = (uint8_t)i
+		};
 
 		put(&w, &src, sizeof(src));
 	}
-	put(&w, &(struct mp_intsrc){.type = MP_LOCAL_INT, .kind = INT_EXTINT, .dst = 0, .pin = 0},
+	put(&w, &(struct mp_intsrc){ .type = MP_LOCAL_INT, .kind = INT_EXTINT, .dst = 0, .pin = 0 },
 	    sizeof(struct mp_intsrc));
-	put(&w, &(struct mp_intsrc){.type = MP_LOCAL_INT, .kind = INT_NMI, .dst = DST_ALL, .pin = 1},
+	put(&w, &(struct mp_intsrc){ .type = MP_LOCAL_INT, .kind = INT_NMI, .dst = DST_ALL, .pin = 1 },
 	    sizeof(struct mp_intsrc));
 	if (!w.p)
 		return -ENOMEM;

@@ -33,7 +33,7 @@ struct options {
 	int kernel_fd, initrd_fd; /* initrd -1: none */
 	uint64_t mem_bytes;
 	unsigned int cpus, max_cpus;
-	const char *cmdline; /* "" when not given */
+	const char *cmdline;		     /* "" when not given */
 	int listen_fd, owner_fd, console_fd; /* -1: none */
 	bool debug, jail, agent;
 	unsigned int nics;

@@ -35,7 +35,7 @@
 #define PAGE_TABLES 0x30000ull
 #define RAM (2ull << 20)
 
-#define PORT_STEP 0x10 /* al: the step that begins */
+#define PORT_STEP 0x10	/* al: the step that begins */
 #define PORT_FAULT 0x11 /* al: vector of an unexpected exception */
 #define STEP_DONE 99
 
@@ -224,7 +224,7 @@ static void run_guest(int vcpu, struct outcome *o)
 		} else if (ret == 0 && run->exit_reason == KVM_EXIT_IO) {
 			snprintf(o->fault, sizeof(o->fault), "%s",
 				 data[run->io.data_offset] == 0xff ? "it gave a wrong result"
-								  : "it raised an exception");
+								   : "it raised an exception");
 		} else if (ret == 0 && run->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
 			snprintf(o->fault, sizeof(o->fault), "KVM reported an internal error %u (emulation failed)",
 				 run->internal.suberror);
@@ -250,8 +250,7 @@ static int probe_vm(struct kvm *k, struct gmem *mem, struct outcome *o, char *te
 		return ret;
 	}
 	fill_memory(mem->region[0].host);
-	memcpy(mem->region[0].host + BOOT_GDT,
-	       (const uint64_t[]){ 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff }, 32);
+	memcpy(mem->region[0].host + BOOT_GDT, (const uint64_t[]){ 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff }, 32);
 
 	vcpu = ioctl(k->vm, KVM_CREATE_VCPU, 0);
 	if (vcpu < 0) {

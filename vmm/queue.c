@@ -63,7 +63,8 @@ static struct desc load_desc(const uint8_t *p)
 	uint64_t lo = u[0].v, hi = u[1].v;
 
 	return (struct desc){
-		.addr = lo, .len = (uint32_t)hi, .flags = (uint16_t)(hi >> 32), .next = (uint16_t)(hi >> 48)};
+		.addr = lo, .len = (uint32_t)hi, .flags = (uint16_t)(hi >> 32), .next = (uint16_t)(hi >> 48)
+	};
 }
 
 static bool is_broken(const struct vq *q)
@@ -140,7 +141,7 @@ static int add_element(const struct vq *q, struct vq_chain *c, const struct desc
 		return -EPROTO;
 	if (d->len > UINT32_MAX - c->read_len - c->write_len)
 		return -EPROTO;
-	c->iov[c->nread + c->nwrite] = (struct iovec){.iov_base = p, .iov_len = d->len};
+	c->iov[c->nread + c->nwrite] = (struct iovec){ .iov_base = p, .iov_len = d->len };
 	if (write) {
 		c->nwrite++;
 		c->write_len += d->len;

@@ -83,8 +83,8 @@ static int request_add_share(struct vm *vm, const struct ctl_req *req, const cha
 	return fs_add_share(vm->fs, payload, take(fds, 0), req->arg);
 }
 
-static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char *payload, const int *fds, unsigned int nfds,
-			   uint32_t *slot)
+static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char *payload, const int *fds,
+			   unsigned int nfds, uint32_t *slot)
 {
 	struct virtio_dev *d;
 	struct ctl_nic nic;

@@ -142,7 +142,8 @@ size_t seccomp_assemble(const struct seccomp_rule *rules, size_t n, struct sock_
 	load(&a, offsetof(struct seccomp_data, arch));
 	skip_unless(&a, AUDIT_ARCH_X86_64, 2);
 	load(&a, offsetof(struct seccomp_data, nr));
-	emit(&a, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1); /* the calls with 32-bit pointers have numbers of their own */
+	emit(&a, BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0,
+	     1); /* the calls with 32-bit pointers have numbers of their own */
 	ret(&a, KILL);
 	emit_tree(&a, sorted, n);
 	return a.full ? 0 : a.len;

@@ -16,9 +16,9 @@ struct sock_filter;
 /* A condition on one argument, which is compared with up to SECCOMP_VALUES_MAX values. */
 enum seccomp_check {
 	CHECK_NONE = 0,
-	CHECK_IS,	 /* the argument, 64 bits, is one of the values */
-	CHECK_IS32,	 /* its low 32 bits are: where the kernel looks at no more */
-	CHECK_NO_BITS,	 /* it has no bit in common with value[0] */
+	CHECK_IS,      /* the argument, 64 bits, is one of the values */
+	CHECK_IS32,    /* its low 32 bits are: where the kernel looks at no more */
+	CHECK_NO_BITS, /* it has no bit in common with value[0] */
 };
 
 #define SECCOMP_VALUES_MAX 10u

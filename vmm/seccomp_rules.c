@@ -17,27 +17,29 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define CALL(name, reason)                                \
-	{                                                 \
-		.nr = SYS_##name, .why = reason           \
+#define CALL(name, reason)                      \
+	{                                       \
+		.nr = SYS_##name, .why = reason \
 	}
-#define CALL_IF(name, argument, how, reason, ...)                                      \
-	{                                                                              \
-		.nr = SYS_##name, .why = reason, .check = how, .arg = argument,        \
-		.nvalues = sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, .value = { __VA_ARGS__ } \
+#define CALL_IF(name, argument, how, reason, ...)                               \
+	{                                                                       \
+		.nr = SYS_##name, .why = reason, .check = how, .arg = argument, \
+		.nvalues = sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, .value = {  \
+			__VA_ARGS__                                             \
+		}                                                               \
 	}
 
 /* What every thread does. */
-#define COMMON                                                                                                        \
-	CALL(futex, "locks and conditions between threads"), CALL(close, "descriptors come and go"),                  \
-		CALL(brk, "malloc"), CALL_IF(mmap, 2, CHECK_NO_BITS, "malloc; never executable", PROT_EXEC),           \
-		CALL_IF(mprotect, 2, CHECK_NO_BITS, "malloc; never executable", PROT_EXEC), CALL(munmap, "malloc"),    \
-		CALL(rt_sigprocmask, "end of a thread"), CALL(exit, "end of a thread"),                               \
+#define COMMON                                                                                                      \
+	CALL(futex, "locks and conditions between threads"), CALL(close, "descriptors come and go"),                \
+		CALL(brk, "malloc"), CALL_IF(mmap, 2, CHECK_NO_BITS, "malloc; never executable", PROT_EXEC),        \
+		CALL_IF(mprotect, 2, CHECK_NO_BITS, "malloc; never executable", PROT_EXEC), CALL(munmap, "malloc"), \
+		CALL(rt_sigprocmask, "end of a thread"), CALL(exit, "end of a thread"),                             \
 		CALL(exit_group, "end of the VM"), CALL(clock_gettime, "where the vDSO has no clock")
 
 static const struct seccomp_rule vcpu_rules[] = {
-	CALL_IF(ioctl, 1, CHECK_IS32, "run the vCPU; its state for error texts; TAP settings when the driver starts", KVM_RUN,
-		KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD, TUNSETQUEUE),
+	CALL_IF(ioctl, 1, CHECK_IS32, "run the vCPU; its state for error texts; TAP settings when the driver starts",
+		KVM_RUN, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD, TUNSETQUEUE),
 	CALL(write, "eventfds of devices, messages, console to a file"),
 	CALL(rt_sigreturn, "the signal that makes KVM_RUN return"),
 	CALL(epoll_ctl, "devices start and stop"),

@@ -41,11 +41,13 @@
 /* 64-bit mode, paging on, flat segments, interrupts off: the state that the 64-bit boot protocol asks for. */
 static int set_start(const struct vcpu *v, const struct boot_regs *boot)
 {
-	struct kvm_regs regs = {.rip = boot->rip, .rsi = boot->rsi, .rflags = 2};
+	struct kvm_regs regs = { .rip = boot->rip, .rsi = boot->rsi, .rflags = 2 };
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = SELECTOR_DATA, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
+		.limit = 0xffffffff, .selector = SELECTOR_DATA, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1
+	};
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = SELECTOR_CODE, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+		.limit = 0xffffffff, .selector = SELECTOR_CODE, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1
+	};
 	struct kvm_sregs s;
 
 	if (ioctl(v->fd, KVM_GET_SREGS, &s))
@@ -122,7 +124,8 @@ static void guest_restarted(struct vm *vm)
 	if (!vm->agent)
 		vm_end(vm, 0, NULL);
 	else if (atomic_load(&vm->t_ready))
-		vm_end(vm, 2, "the guest kernel restarted: it panicked, or its agent ended; --debug shows its messages");
+		vm_end(vm, 2,
+		       "the guest kernel restarted: it panicked, or its agent ended; --debug shows its messages");
 	else
 		vm_end(vm, 2,
 		       "the guest kernel restarted before its agent was ready: wrong kernel or initrd, or too little "
@@ -131,7 +134,7 @@ static void guest_restarted(struct vm *vm)
 
 static void internal_error(struct vcpu *v)
 {
-	struct kvm_regs regs = {0};
+	struct kvm_regs regs = { 0 };
 
 	ioctl(v->fd, KVM_GET_REGS, &regs);
 	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
@@ -159,8 +162,8 @@ static void serve_io(struct vcpu *v)
 	}
 	if (v->vm->serial && run->io.port >= BOOT_PORT_SERIAL && run->io.port < BOOT_PORT_SERIAL + 8) {
 		for (uint32_t i = 0; i < run->io.count; i++)
-			serial_io(v->vm->serial, run->io.port - BOOT_PORT_SERIAL,
-				  run->io.direction == KVM_EXIT_IO_OUT, data + (size_t)i * run->io.size, run->io.size);
+			serial_io(v->vm->serial, run->io.port - BOOT_PORT_SERIAL, run->io.direction == KVM_EXIT_IO_OUT,
+				  data + (size_t)i * run->io.size, run->io.size);
 		return;
 	}
 	/* Nobody there: writes vanish, reads float high. */
@@ -203,7 +206,8 @@ static bool serve_exit(struct vcpu *v)
 		internal_error(v);
 		return false;
 	case KVM_EXIT_FAIL_ENTRY:
-		vm_end(v->vm, 2, "the CPU refused to enter the guest (reason 0x%llx): a KVM or nested virtualisation bug",
+		vm_end(v->vm, 2,
+		       "the CPU refused to enter the guest (reason 0x%llx): a KVM or nested virtualisation bug",
 		       (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
 		return false;
 	default:
@@ -288,7 +292,7 @@ static void on_kick(int sig)
 
 int vcpus_start(struct vm *vm)
 {
-	struct sigaction sa = {.sa_handler = on_kick};
+	struct sigaction sa = { .sa_handler = on_kick };
 	pthread_attr_t attr;
 	int ret = 0;
 

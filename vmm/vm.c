@@ -33,13 +33,12 @@
 /*
  * What the kernel is told. Figures: instructions from its entry to init, in millions, saved in counting mode.
  */
-static const char base_cmdline[] =
-	"panic=-1 "		/* a panic restarts at once, which ends the VM */
-	"reboot=t "		/* by triple fault: no keyboard controller to ask */
-	"tsc=reliable "		/* no watchdog that compares it with clocks that we do not have */
-	"no_timer_check "	/* no timer chip whose interrupt could be tested */
-	"random.trust_cpu=on "	/* RDRAND is believed, beside the seed that we give: 0.7 */
-	"percpu_alloc=page ";	/* no 2 MiB chunk for each CPU: 1.7 */
+static const char base_cmdline[] = "panic=-1 "	     /* a panic restarts at once, which ends the VM */
+				   "reboot=t "	     /* by triple fault: no keyboard controller to ask */
+				   "tsc=reliable "   /* no watchdog that compares it with clocks that we do not have */
+				   "no_timer_check " /* no timer chip whose interrupt could be tested */
+				   "random.trust_cpu=on " /* RDRAND is believed, beside the seed that we give: 0.7 */
+				   "percpu_alloc=page ";  /* no 2 MiB chunk for each CPU: 1.7 */
 
 uint64_t vm_now(void)
 {
@@ -119,7 +118,8 @@ static bool wants_fs(const struct options *o)
 
 static unsigned int count_slots(const struct options *o)
 {
-	unsigned int n = (wants_fs(o) ? 1u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
+	unsigned int n =
+		(wants_fs(o) ? 1u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
 
 	if (n > MMIO_SLOTS_MAX)
 		log_die("%u devices are too many: %u is the limit; use fewer --disk or --nics", n, MMIO_SLOTS_MAX);
@@ -225,9 +225,8 @@ static void create_watches(struct vm *vm, const struct options *o)
 				strerror(errno));
 	}
 	if (o->agent) {
-		struct itimerspec its = {
-			.it_value = { o->boot_timeout_ms / 1000, (o->boot_timeout_ms % 1000) * 1000000l }
-		};
+		struct itimerspec its = { .it_value = { o->boot_timeout_ms / 1000,
+							(o->boot_timeout_ms % 1000) * 1000000l } };
 		int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
 		vm->boot_timer = (struct loop_watch){ .fd = fd, .events = EPOLLIN, .fn = on_boot_timeout, .arg = vm };

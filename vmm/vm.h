@@ -28,9 +28,9 @@ struct vm {
 	struct loop *loop;
 	struct mmio_bus bus;
 	struct vcpus vcpus;
-	struct ctl *ctl;       /* NULL: no control socket */
-	struct sink *sink;     /* NULL: no console */
-	struct serial *serial; /* NULL: none */
+	struct ctl *ctl;			 /* NULL: no control socket */
+	struct sink *sink;			 /* NULL: no console */
+	struct serial *serial;			 /* NULL: none */
 	struct virtio_dev *fs, *vsock, *balloon; /* NULL: none */
 	struct loop_watch owner, boot_timer;
 

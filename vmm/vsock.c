@@ -544,7 +544,8 @@ static void serve_tx(struct vsock *v)
 			break;
 		}
 		if (ret < 0 || !on_packet(v, &v->chain)) {
-			virtio_fault(&v->dev, ret < 0 ? "its transmit queue is broken" : "it sent a packet without header");
+			virtio_fault(&v->dev,
+				     ret < 0 ? "its transmit queue is broken" : "it sent a packet without header");
 			break;
 		}
 		vq_push(q, v->chain.head, 0);

@@ -42,8 +42,8 @@ enum conn_state {
 	CONN_WAITING,	 /* for the agent */
 	CONN_CONNECTING, /* for the guest's answer */
 	CONN_OPEN,
-	CONN_RESET,	 /* over for the guest; what it has sent still goes to the host's socket */
-	CONN_FAILED,	 /* `done` is to be told so */
+	CONN_RESET,  /* over for the guest; what it has sent still goes to the host's socket */
+	CONN_FAILED, /* `done` is to be told so */
 };
 
 /* Packets that are due, besides data. */

@@ -78,14 +78,14 @@ TEST(a_good_kernel_is_loaded_where_it_says)
 	CHECK(!why);
 }
 
-#define REFUSED(...)                                                            \
-	do {                                                                    \
-		struct image i = good();                                        \
-		struct elf_image e;                                             \
-		const char *why = NULL;                                         \
-		__VA_ARGS__;                                                    \
-		CHECK_EQ(load(&i, sizeof(i), &e, &why), -ENOEXEC);              \
-		CHECK(why && strlen(why) > 10);                                 \
+#define REFUSED(...)                                               \
+	do {                                                       \
+		struct image i = good();                           \
+		struct elf_image e;                                \
+		const char *why = NULL;                            \
+		__VA_ARGS__;                                       \
+		CHECK_EQ(load(&i, sizeof(i), &e, &why), -ENOEXEC); \
+		CHECK(why &&strlen(why) > 10);                     \
 	} while (0)
 
 TEST(hostile_headers_are_refused)
@@ -160,12 +160,11 @@ TEST(things_that_are_no_files_are_refused)
 	CHECK_EQ(elf_load(-1, &mem, LOW, RAM, &e, &why), -EBADF);
 }
 
-static int boot(const char *cmdline, size_t initrd_size, unsigned int vcpus, struct boot_regs *r, const char **which, const char **why)
+static int boot(const char *cmdline, size_t initrd_size, unsigned int vcpus, struct boot_regs *r, const char **which,
+		const char **why)
 {
 	struct image i = good();
-	struct boot_image b = {
-		.kernel_fd = memfd_create("k", 0), .initrd_fd = -1, .cmdline = cmdline, .vcpus = vcpus
-	};
+	struct boot_image b = { .kernel_fd = memfd_create("k", 0), .initrd_fd = -1, .cmdline = cmdline, .vcpus = vcpus };
 
 	if (!mem.nregions && gmem_alloc(&mem, RAM))
 		return -1;

@@ -27,7 +27,8 @@ TEST(span_agrees_with_wide_arithmetic_at_all_boundary_values)
 			{ .gpa = UINT64_MAX - 0xfff, .size = 0x1000, .host = (uint8_t *)0x30000000000 },
 		},
 	};
-	uint64_t edge[] = { 0, 0xd0000000, 0x100000000, 0x140000000, UINT64_MAX - 0xfff, 0x40000000, 0x1000, 1ull << 63, UINT64_MAX };
+	uint64_t edge[] = { 0,		0xd0000000, 0x100000000, 0x140000000, UINT64_MAX - 0xfff,
+			    0x40000000, 0x1000,	    1ull << 63,	 UINT64_MAX };
 	uint64_t v[256];
 	size_t n = 0, wrong = 0;
 

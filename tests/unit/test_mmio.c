@@ -257,7 +257,8 @@ TEST(only_aligned_32_bit_register_writes_count)
 
 TEST(accesses_outside_the_windows_read_as_ones_and_vanish)
 {
-	uint64_t at[] = { 0, MMIO_BASE - 1, MMIO_BASE + 0x1000, MMIO_BASE + 0xffe, UINT64_MAX, UINT64_MAX - 3, 1ull << 63 };
+	uint64_t at[] = { 0,	      MMIO_BASE - 1,  MMIO_BASE + 0x1000, MMIO_BASE + 0xffe,
+			  UINT64_MAX, UINT64_MAX - 3, 1ull << 63 };
 
 	REQUIRE(attach() == 0);
 	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
@@ -385,7 +386,8 @@ TEST(devices_come_and_go)
 
 TEST(every_register_survives_every_value)
 {
-	static const uint32_t value[] = { 0, 1, 2, 3, 7, 11, 15, 64, 0x80, 0xffff, 0x10000, 0x7fffffff, 0x80000000, UINT32_MAX };
+	static const uint32_t value[] = { 0,  1,    2,	    3,	     7,		 11,	     15,
+					  64, 0x80, 0xffff, 0x10000, 0x7fffffff, 0x80000000, UINT32_MAX };
 
 	REQUIRE(attach() == 0);
 	srandom(7);

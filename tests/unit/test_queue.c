@@ -109,14 +109,14 @@ TEST(a_chain_may_end_in_one_indirect_table)
 }
 
 /* Sets up one chain in slot 0.. by `set`, and expects the queue to break. */
-#define BREAKS(...)                                     \
-	do {                                            \
-		REQUIRE(start(false) == 0);             \
-		__VA_ARGS__;                            \
-		publish(0);                             \
-		CHECK_EQ(vq_pop(&q, &chain), -EPROTO);  \
-		CHECK(q.broken);                        \
-		CHECK_EQ(vq_pop(&q, &chain), -EPROTO);  \
+#define BREAKS(...)                                    \
+	do {                                           \
+		REQUIRE(start(false) == 0);            \
+		__VA_ARGS__;                           \
+		publish(0);                            \
+		CHECK_EQ(vq_pop(&q, &chain), -EPROTO); \
+		CHECK(q.broken);                       \
+		CHECK_EQ(vq_pop(&q, &chain), -EPROTO); \
 	} while (0)
 
 TEST(a_loop_of_descriptors_breaks_the_queue)
@@ -163,9 +163,12 @@ TEST(bad_indirect_tables_break_the_queue)
 	BREAKS(desc[0] = (struct desc){ RAM - 8, 16, F_INDIRECT, 0 });
 	BREAKS(desc[0] = (struct desc){ UINT64_MAX - 7, 16, F_INDIRECT, 0 });
 	/* a table in a table; a loop in it; an index outside it */
-	BREAKS(t = at(TABLE); desc[0] = (struct desc){ TABLE, 16, F_INDIRECT, 0 }; t[0] = (struct desc){ TABLE, 16, F_INDIRECT, 0 });
-	BREAKS(t = at(TABLE); desc[0] = (struct desc){ TABLE, 32, F_INDIRECT, 0 }; t[0] = (struct desc){ DATA, 1, F_NEXT, 0 });
-	BREAKS(t = at(TABLE); desc[0] = (struct desc){ TABLE, 32, F_INDIRECT, 0 }; t[0] = (struct desc){ DATA, 1, F_NEXT, 2 });
+	BREAKS(t = at(TABLE); desc[0] = (struct desc){ TABLE, 16, F_INDIRECT, 0 };
+	       t[0] = (struct desc){ TABLE, 16, F_INDIRECT, 0 });
+	BREAKS(t = at(TABLE); desc[0] = (struct desc){ TABLE, 32, F_INDIRECT, 0 };
+	       t[0] = (struct desc){ DATA, 1, F_NEXT, 0 });
+	BREAKS(t = at(TABLE); desc[0] = (struct desc){ TABLE, 32, F_INDIRECT, 0 };
+	       t[0] = (struct desc){ DATA, 1, F_NEXT, 2 });
 }
 
 TEST(a_chain_longer_than_the_queue_breaks_it)
@@ -262,14 +265,21 @@ TEST(queues_with_bad_addresses_or_sizes_do_not_start)
 		uint64_t desc, driver, device;
 		uint16_t size;
 	} bad[] = {
-		{ DESC, AVAIL, USED, 0 },	  { DESC, AVAIL, USED, 3 },
-		{ DESC, AVAIL, USED, 2 * SIZE }, { DESC + 8, AVAIL, USED, SIZE },
-		{ DESC, AVAIL + 1, USED, SIZE },  { DESC, AVAIL, USED + 2, SIZE },
-		{ RAM - 16, AVAIL, USED, SIZE },  { DESC, RAM - 2, USED, SIZE },
-		{ DESC, AVAIL, RAM - 4, SIZE },	  { UINT64_MAX - 15, AVAIL, USED, SIZE },
-		{ DESC, UINT64_MAX - 1, USED, SIZE }, { DESC, AVAIL, UINT64_MAX - 3, SIZE },
+		{ DESC, AVAIL, USED, 0 },
+		{ DESC, AVAIL, USED, 3 },
+		{ DESC, AVAIL, USED, 2 * SIZE },
+		{ DESC + 8, AVAIL, USED, SIZE },
+		{ DESC, AVAIL + 1, USED, SIZE },
+		{ DESC, AVAIL, USED + 2, SIZE },
+		{ RAM - 16, AVAIL, USED, SIZE },
+		{ DESC, RAM - 2, USED, SIZE },
+		{ DESC, AVAIL, RAM - 4, SIZE },
+		{ UINT64_MAX - 15, AVAIL, USED, SIZE },
+		{ DESC, UINT64_MAX - 1, USED, SIZE },
+		{ DESC, AVAIL, UINT64_MAX - 3, SIZE },
 		/* the event field at the end counts, too */
-		{ DESC, RAM - 4 - 2 * SIZE, USED, SIZE }, { DESC, AVAIL, RAM - 4 - 8 * SIZE, SIZE },
+		{ DESC, RAM - 4 - 2 * SIZE, USED, SIZE },
+		{ DESC, AVAIL, RAM - 4 - 8 * SIZE, SIZE },
 	};
 
 	REQUIRE(start(false) == 0);
@@ -401,7 +411,8 @@ TEST(random_traffic_agrees_with_the_model)
 
 				model[head].gpa[i] = gpa;
 				model[head].len[i] = len;
-				t[i] = (struct desc){ gpa, len, (uint16_t)((i + 1 < n ? F_NEXT : 0) | (i >= nr ? F_WRITE : 0)),
+				t[i] = (struct desc){ gpa, len,
+						      (uint16_t)((i + 1 < n ? F_NEXT : 0) | (i >= nr ? F_WRITE : 0)),
 						      (uint16_t)(i + 1) };
 			}
 			if (n == 1)

@@ -142,10 +142,10 @@ static int behind(enum thread_kind kind, void (*call)(void))
 	return WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st);
 }
 
-#define FORBIDDEN(name, ...)             \
-	static void do_##name(void)      \
-	{                                \
-		syscall(__VA_ARGS__);    \
+#define FORBIDDEN(name, ...)          \
+	static void do_##name(void)   \
+	{                             \
+		syscall(__VA_ARGS__); \
 	}
 FORBIDDEN(open, SYS_open, "/", O_RDONLY)
 FORBIDDEN(execve, SYS_execve, "/bin/true", NULL, NULL)
@@ -179,10 +179,12 @@ FORBIDDEN(unknown, 600)
 TEST(forbidden_calls_end_every_kind_of_thread)
 {
 	void (*const call[])(void) = {
-		do_open, do_execve, do_socket, do_connect, do_fork, do_clone, do_clone3, do_ptrace, do_kill, do_mprotect_exec,
-		do_mmap_exec, do_mount, do_unshare, do_setns, do_bpf, do_keyctl, do_io_uring, do_userfaultfd, do_perf,
-		do_process_vm_writev, do_ioctl_tiocsti, do_ioctl_create_vm, do_set_memory, do_name_to_handle, do_setresuid,
-		do_chroot, do_prctl, do_unknown,
+		do_open,	  do_execve,	      do_socket,      do_connect,	 do_fork,
+		do_clone,	  do_clone3,	      do_ptrace,      do_kill,		 do_mprotect_exec,
+		do_mmap_exec,	  do_mount,	      do_unshare,     do_setns,		 do_bpf,
+		do_keyctl,	  do_io_uring,	      do_userfaultfd, do_perf,		 do_process_vm_writev,
+		do_ioctl_tiocsti, do_ioctl_create_vm, do_set_memory,  do_name_to_handle, do_setresuid,
+		do_chroot,	  do_prctl,	      do_unknown,
 	};
 
 	for (int kind = 0; kind < THREAD_KINDS; kind++)

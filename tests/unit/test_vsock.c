@@ -100,8 +100,13 @@ static bool receive(struct vsock_hdr *h, uint8_t **data, int ms)
 static struct vsock_hdr header(uint16_t op, uint32_t guest_port, uint32_t host_port)
 {
 	return (struct vsock_hdr){
-		.src_cid = VSOCK_GUEST_CID, .dst_cid = 2, .src_port = guest_port, .dst_port = host_port, .type = VSOCK_STREAM,
-		.op = op, .buf_alloc = 65536,
+		.src_cid = VSOCK_GUEST_CID,
+		.dst_cid = 2,
+		.src_port = guest_port,
+		.dst_port = host_port,
+		.type = VSOCK_STREAM,
+		.op = op,
+		.buf_alloc = 65536,
 	};
 }
 
