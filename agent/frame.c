@@ -29,6 +29,8 @@ static bool header_ok(const struct wire_hdr *h)
 		return h->chan <= WIRE_STDERR && h->len == 0;
 	case WIRE_WINDOW:
 		return (h->chan == WIRE_STDOUT || h->chan == WIRE_STDERR) && h->len == sizeof(uint32_t);
+	case WIRE_DNS:
+		return h->chan <= 1 && h->len >= sizeof(uint32_t) && h->len <= sizeof(uint32_t) + WIRE_DNS_MAX;
 	case WIRE_PLAN:
 		max = WIRE_PAYLOAD_MAX;
 		break;
@@ -56,6 +58,12 @@ static bool header_ok(const struct wire_hdr *h)
 	case WIRE_NET:
 		min = sizeof(uint32_t);
 		max = WIRE_PAYLOAD_MAX;
+		break;
+	case WIRE_RESOLVER:
+		min = max = sizeof(struct wire_resolver);
+		break;
+	case WIRE_FORWARD:
+		min = max = sizeof(struct wire_forward);
 		break;
 	case WIRE_SETTIME:
 		min = max = sizeof(int64_t);

@@ -21,12 +21,14 @@
 
 #include "container.h"
 #include "control.h"
+#include "forward.h"
 #include "frame.h"
 #include "job.h"
 #include "loop.h"
 #include "machine.h"
 #include "net.h"
 #include "process.h"
+#include "resolver.h"
 #include "util.h"
 
 #define OUT_MAX (1u << 20) /* queued answers before no more requests are taken */
@@ -48,6 +50,7 @@ struct session {
 	size_t plan_len;
 	struct process *proc;
 	bool had_process;
+	struct resolver *resolver;
 	const struct container *waits;
 	struct timer later;
 };
@@ -72,6 +75,8 @@ static void session_close(struct session *s)
 	job_cancel(s->job);
 	if (s->proc)
 		process_hangup(s->proc);
+	if (s->resolver)
+		resolver_close(s->resolver);
 	timer_stop(&s->later);
 	watch_close(&s->w);
 	outq_free(&s->out);
@@ -201,6 +206,25 @@ void session_fail(struct session *s, const struct fault *f)
 		session_break(s);
 	loop_before_sleep(flush_all);
 	request_over(s);
+}
+
+int session_detach(struct session *s)
+{
+	int fd = s->w.fd;
+
+	s->cancel = NULL;
+	if (!s->part_len) {
+		session_frame(s, WIRE_OK, 0, NULL, 0);
+		session_flush(s);
+		if (!s->broken && !s->blocked) {
+			watch_set(&s->w, 0);
+			s->w.fd = -1;
+			session_break(s);
+			return fd;
+		}
+	}
+	session_break(s);
+	return -EPROTO;
 }
 
 void session_defer(struct session *s, void (*cancel)(void *arg), void *arg)
@@ -393,6 +417,35 @@ static void take_time(struct session *s, const struct frame *f)
 	session_fail(s, &fault);
 }
 
+static bool take_resolver(struct session *s, const struct frame *f)
+{
+	struct wire_resolver q;
+	struct fault fault;
+
+	memcpy(&q, f->payload, sizeof(q));
+	if (s->had_process || s->resolver)
+		return protocol_error(s, EBUSY, "this session has another role");
+	s->resolver = resolver_open(s, &q);
+	if (s->resolver) {
+		session_ok(s, NULL, 0);
+		return true;
+	}
+	(void)fault_set(&fault, STAGE_SETUP, errno, "listen on %u.%u.%u.%u port 53", q.addr[0], q.addr[1], q.addr[2], q.addr[3]);
+	session_fail(s, &fault);
+	return true;
+}
+
+static bool take_forward(struct session *s, const struct frame *f)
+{
+	struct wire_forward q;
+
+	memcpy(&q, f->payload, sizeof(q));
+	if (s->had_process || s->resolver)
+		return protocol_error(s, EBUSY, "this session has another role");
+	forward_begin(s, &q);
+	return true;
+}
+
 static bool new_process(struct session *s, void (*fn)(struct session *s, const uint8_t *plan, size_t len))
 {
 	if (s->had_process)
@@ -415,6 +468,15 @@ static bool dispatch(struct session *s, const struct frame *f)
 	case WIRE_WINDOW:
 	case WIRE_RESIZE:
 		return stream_frame(s, f);
+	case WIRE_DNS:
+		if (!s->resolver)
+			return protocol_error(s, EPROTO, "this session is no resolver's");
+		resolver_answer(s->resolver, f->payload, f->h.len);
+		return true;
+	case WIRE_RESOLVER:
+		return take_resolver(s, f);
+	case WIRE_FORWARD:
+		return take_forward(s, f);
 	case WIRE_PLAN:
 		return take_plan(s, f);
 	case WIRE_CREATE:
@@ -534,6 +596,8 @@ static void session_event(void *arg, uint32_t events)
 		session_flush(s);
 		if (!s->blocked && s->proc)
 			relay_resume(&s->proc->io);
+		if (!s->blocked && s->resolver)
+			resolver_resume(s->resolver);
 		session_update(s);
 		if (s->broken)
 			return;

@@ -44,6 +44,12 @@ void session_set_process(struct session *s, struct process *p);
 /* The request is answered by a later call; its work may be given up by cancel(arg) when the host closes. */
 void session_defer(struct session *s, void (*cancel)(void *arg), void *arg);
 
+/*
+ * Answer the deferred request with OK and give the connection away: from now on it is the caller's, and the session
+ * frees itself. The fd, or -EPROTO when the host said more than it may; then the session ends.
+ */
+int session_detach(struct session *s);
+
 /* A container has an event for sessions that WAIT for it, or ends its waiting (type 0). */
 void session_notify(const struct container *c, uint8_t type, const void *payload, size_t len);
 

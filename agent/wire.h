@@ -9,6 +9,7 @@
  * A session has one role, decided by its first request:
  *   CREATE  init session of a container: relays its stdio; closing it kills the container.
  *   EXEC    one further process in a container: relays its stdio; closing it kills that process.
+ *   RESOLVER, FORWARD  see there; closing it ends the service.
  *   others  plain request/response, any number, answered in order.
  *
  * Data flow is bounded by credit. A sender may have at most the receiver's granted bytes in flight per channel;
@@ -29,6 +30,7 @@
 #define WIRE_PLAN_MAX (8u << 20)  /* accumulated PLAN bytes of one session */
 #define WIRE_TEXT_MAX 4096u	  /* error text, bytes, no NUL */
 #define WIRE_CID_MAX 1024u	  /* container id, bytes, no NUL */
+#define WIRE_DNS_MAX (WIRE_PAYLOAD_MAX - 4u)
 #define WIRE_POWEROFF_PORT 0x604u /* x86 I/O port: a byte written there ends the VM without a failure */
 
 /*
@@ -63,6 +65,9 @@ enum wire_type {
 			 * Agent on STDIN: the process has closed its stdin, further DATA is dropped */
 	WIRE_WINDOW,	/* u32: more credit for chan. Host may close its reader with WIRE_EOF on STDOUT/STDERR:
 			 * the agent then closes the pipe, so that the process gets SIGPIPE/EPIPE */
+	WIRE_DNS,	/* u32 id, then a DNS message of at most WIRE_DNS_MAX bytes; chan 0: UDP, 1: TCP (without its
+			 * length prefix). From the agent a query, from the host the answer to the query of that id, or
+			 * the id alone when there is none */
 
 	/* host -> agent */
 	WIRE_PLAN = 16, /* next bytes of a plan (plan.h); consumed by CREATE, EXEC, UPDATE or NET */
@@ -87,6 +92,10 @@ enum wire_type {
 			 * EXIT at once when it has ended already) or ERROR */
 	WIRE_CPUS,    /* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
 	WIRE_DESTROY, /* cid: kill everything in it, unmount, remove its cgroup. An unknown cid is OK. -> OK/ERROR */
+	WIRE_RESOLVER, /* struct wire_resolver: take DNS queries on that address. -> OK, after which the session carries
+			* WIRE_DNS both ways; or ERROR */
+	WIRE_FORWARD,  /* struct wire_forward: connect to a TCP port of the guest's loopback. -> OK, after which the
+			* connection is a plain byte stream, half-close included; or ERROR. The host sends nothing before */
 
 	/* agent -> host */
 	WIRE_OK = 64, /* payload as the request says */
@@ -108,6 +117,17 @@ struct wire_signal {
 
 struct wire_winsize {
 	uint16_t rows, cols, xpixel, ypixel;
+};
+
+struct wire_resolver {
+	uint8_t addr[4];	     /* of 127.0.0.0/8; port 53 */
+	uint16_t port_min, port_max; /* local ports that the host's side needs: the guest must not use them */
+};
+
+struct wire_forward {
+	uint16_t port; /* 1..65535 */
+	uint8_t v6;    /* 1: try ::1 first, 0: 127.0.0.1 first; the other one when that refuses */
+	uint8_t zero;
 };
 
 struct wire_ps {
