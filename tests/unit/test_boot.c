@@ -180,7 +180,7 @@ static int boot(const char *cmdline, size_t initrd_size, unsigned int vcpus, str
 
 TEST(the_boot_data_is_what_the_protocol_says)
 {
-	const char *which, *why;
+	const char *which = NULL, *why = NULL;
 	struct boot_params *bp;
 	struct boot_regs r;
 	uint64_t *pml4;
@@ -209,7 +209,7 @@ TEST(the_boot_data_is_what_the_protocol_says)
 TEST(what_does_not_fit_is_refused_with_a_reason)
 {
 	char line[3000];
-	const char *which, *why;
+	const char *which = NULL, *why = NULL;
 	struct boot_regs r;
 
 	memset(line, 'x', sizeof(line));

@@ -192,7 +192,7 @@ TEST(calls_run_in_the_loop_and_are_bounded)
 
 TEST(watches_are_bounded_and_reusable)
 {
-	static struct counter c[4096];
+	static struct counter c[4097];
 	int n = 0, ret = 0;
 
 	loop = loop_create();
