@@ -586,10 +586,12 @@ TEST(devices_outside_the_guests_file_systems_are_bound)
 	struct plan_item item;
 	bool listed = false;
 
-	static const char members[] = LINUX(
-		"\"devices\":[{\"type\":\"c\",\"path\":\"/my/null\",\"major\":1,\"minor\":3},"
-		"{\"type\":\"c\",\"path\":\"/tmp/fuse\",\"major\":10,\"minor\":229}]") "," MOUNT("\"destination\":\"/tmp\",\"type\":\"tmpfs\"");
+	char members[1024];
 
+	snprintf(members, sizeof(members), "%s,%s",
+		 LINUX("\"devices\":[{\"type\":\"c\",\"path\":\"/my/null\",\"major\":1,\"minor\":3},"
+		       "{\"type\":\"c\",\"path\":\"/tmp/fuse\",\"major\":10,\"minor\":229}]"),
+		 MOUNT("\"destination\":\"/tmp\",\"type\":\"tmpfs\""));
 	COMPILE(members);
 	REQUIRE(find_mount("/my/null", &item));
 	CHECK_STR(item.str[0], "/dev/null");
