@@ -256,5 +256,6 @@ int loop_run(struct loop *l)
 		for (int i = 0; i < n; i++)
 			dispatch(l, got[i].data.u64, got[i].events);
 	}
+	__atomic_store_n(&l->stop, false, __ATOMIC_RELEASE);
 	return 0;
 }

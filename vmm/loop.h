@@ -30,7 +30,8 @@ void loop_del(struct loop *l, struct loop_watch *w);
 /* Run fn(arg) in the loop thread soon. -EAGAIN when too many calls wait. */
 int loop_call(struct loop *l, void (*fn)(void *), void *arg);
 
-/* The loop's own life: the thread that calls loop_run() is the loop thread until loop_stop() (any thread). */
+/* The loop's own life: the thread that calls loop_run() is the loop thread until loop_stop() (any thread), which also
+ * counts when it came before. */
 struct loop *loop_create(void);
 int loop_run(struct loop *l);
 void loop_stop(struct loop *l);
