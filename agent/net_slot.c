@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -46,50 +45,11 @@ static bool entry_with_prefix(const char *dir, const char *prefix, char *name, s
 	return found;
 }
 
-/* Could device n be a NIC slot: without a driver, or a network device? */
-static bool is_slot(unsigned int n)
-{
-	char path[128], virtio[64], id[16];
-
-	(void)snprintf(path, sizeof(path), PLATFORM "/devices/virtio-mmio.%u/driver", n);
-	if (access(path, F_OK))
-		return true;
-	(void)snprintf(path, sizeof(path), PLATFORM "/devices/virtio-mmio.%u", n);
-	if (!entry_with_prefix(path, "virtio", virtio, sizeof(virtio)))
-		return false;
-	(void)snprintf(path, sizeof(path), PLATFORM "/devices/virtio-mmio.%u/%.40s/device", n, virtio);
-	return file_read(AT_FDCWD, path, id, sizeof(id)) > 0 && strtoul(id, NULL, 16) == 1;
-}
-
-static int by_number(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* The number of the slot's device, by looking at all. */
-static int guess_device(uint32_t slot)
-{
-	int n[DEVICES_MAX], count = 0;
-	struct dirent *e;
-	DIR *d = opendir(PLATFORM "/devices");
-
-	if (!d)
-		return -errno;
-	while ((e = readdir(d)) != NULL && count < DEVICES_MAX)
-		if (strncmp(e->d_name, "virtio-mmio.", 12) == 0)
-			n[count++] = (int)strtol(e->d_name + 12, NULL, 10);
-	closedir(d);
-	qsort(n, (size_t)count, sizeof(n[0]), by_number);
-	for (int i = 0; i < count; i++)
-		if (is_slot((unsigned int)n[i]) && slot-- == 0)
-			return n[i];
-	return -ENODEV;
-}
-
+/* The number of the slot's device. */
 static int device_of(uint32_t slot)
 {
 	if (!layout.known)
-		return guess_device(slot);
+		return slot < DEVICES_MAX ? (int)slot : -ENODEV;
 	return slot < layout.count ? (int)(layout.first + slot) : -ENODEV;
 }
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* FIRST:COUNT of husk.nics=; until then slots are guessed from what is there. */
+/* FIRST:COUNT of husk.nics=: slot n is device FIRST + n. Without it, slot n is device n. */
 void net_slot_layout(uint32_t first, uint32_t count);
 
 /**

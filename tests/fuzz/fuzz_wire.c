@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -367,9 +368,11 @@ static void host_read(struct host *h)
 		h->len += (size_t)n;
 		while (h->len - off >= sizeof(f)) {
 			memcpy(&f, h->in + off, sizeof(f));
-			host_check(h, &f);
+			if (f.len > WIRE_PAYLOAD_MAX)
+				abort();
 			if (h->len - off - sizeof(f) < f.len)
 				break;
+			host_check(h, &f);
 			off += sizeof(f) + f.len;
 		}
 		h->len -= off;
@@ -567,6 +570,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (!started) {
 		signal(SIGPIPE, SIG_IGN);
+		/* forwards and resolvers are real: in a network of their own */
+		if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWNET : CLONE_NEWNET)) {
+			perror("fuzz_wire: a network namespace of its own");
+			_exit(1);
+		}
 		if (loop_init() || container_init())
 			abort();
 		for (int i = 0; i < HOSTS; i++)
