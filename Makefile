@@ -49,7 +49,9 @@ AGENT_HARDEN := $(if $(SAN),,-fstack-protector-strong -fno-pie)
 
 parts := oci runtime vmm agent
 src = $(wildcard $(1)/*.c)
-objs = $(patsubst $(1)/%.c,$(B)/obj/$(1)/%.o,$(call src,$(1)))
+# code of the agent that the runtime uses as well
+shared_runtime := $(B)/obj/agent/duplex.o
+objs = $(patsubst $(1)/%.c,$(B)/obj/$(1)/%.o,$(call src,$(1))) $(shared_$(1))
 lib_objs = $(filter-out %/main.o,$(call objs,$(1)))
 
 programs := $(B)/husk $(B)/husk-vmm $(B)/husk-agent

@@ -5,17 +5,21 @@
 #ifndef HUSK_RUNTIME_NET_H
 #define HUSK_RUNTIME_NET_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "../oci/error.h"
 
-/* What the helper works with. It has copies after net_start(); the caller may close its own. */
 struct session;
 
+/* What the helper works with. It has copies after net_start(); the caller may close its own. */
 struct net_config {
 	int ctl;		 /* control connection to the VMM (vmm/control.h) */
 	struct session *session; /* to the agent, nobody else's */
 	int dev_net;		 /* directory fd of the host's /dev/net */
+	int sysctl;		 /* directory fd of /proc/sys/net/ipv4 as this namespace sees it, or -1 */
+	int state_dir;		 /* the container's state directory: VM socket, log */
+	bool follow;		 /* the container runs already: begin at once, errors go to the log */
 };
 
 struct net {
@@ -38,6 +42,19 @@ int net_start(struct net *n, const struct net_config *c, struct error *err);
  */
 int net_sync(struct net *n, struct error *err);
 
-void net_stop(struct net *n);
+/**
+ * net_stop() - end the helper
+ * @tidy: take our filters off the engine's interfaces first: the namespace outlives the container
+ */
+void net_stop(struct net *n, bool tidy);
+
+/* Has the current network namespace an interface that a container would use? */
+bool net_has_links(void);
+
+/* A non-blocking netlink socket that becomes readable when interfaces of the current namespace change, or -errno. */
+int net_links_watch(void);
+
+/* A new connection to the VM of the state directory, whatever the root is now. fd or -errno. */
+int net_vm_connect(int state_dir);
 
 #endif

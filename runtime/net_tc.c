@@ -5,9 +5,9 @@
  * Runs in the network helper, inside the container's host-side network namespace. Nothing here comes from the guest.
  *
  * The engine's interface keeps its name, MAC and addresses (engines look at them, and disconnect by them). Its
- * ingress is redirected to the TAP's egress and back, below the host's IP stack, which therefore goes deaf, with two
- * exceptions: frames to NET_HOST_PORT_* belong to sockets of the host side, and ARP and IPv6 neighbour
- * discovery are seen by both, because the host side still has to resolve its gateway.
+ * ingress is redirected to the TAP's egress and back, below the host's IP stack, which therefore goes deaf. Where the
+ * engine has a resolver in the namespace there are two exceptions: frames to NET_HOST_PORT_* belong to sockets of
+ * the host side, and ARP and IPv6 neighbour discovery are seen by both, because the host side has to resolve its gateway.
  */
 #include "net_tc.h"
 
@@ -135,11 +135,36 @@ static int ingress_qdisc(struct nl_sock *nl, uint32_t ifindex)
 		.tcm_parent = TC_H_INGRESS,
 	};
 	struct nl_msg *msg = netlink_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &tc, sizeof(tc));
-	int r;
 
 	nla_put_string(msg, TCA_KIND, "ingress");
-	r = netlink_talk(nl, msg);
-	return r == -EEXIST ? 0 : r; /* an ingress or clsact qdisc of somebody else serves as well */
+	return netlink_talk(nl, msg);
+}
+
+void tc_leave(struct nl_sock *nl, uint32_t link)
+{
+	static const uint16_t prios[] = { PRIO_PORTS, PRIO_PORTS + 1, PRIO_PORTS + 2, PRIO_PORTS + 3, PRIO_NEIGH,
+					  PRIO_NEIGH + 1, PRIO_NEIGH + 2, PRIO_ALL };
+
+	for (size_t i = 0; i < sizeof(prios) / sizeof(prios[0]); i++) {
+		struct tcmsg tc = {
+			.tcm_ifindex = (int)link,
+			.tcm_parent = INGRESS,
+			.tcm_info = TC_H_MAKE((uint32_t)prios[i] << 16, 0),
+		};
+
+		netlink_talk(nl, netlink_request(RTM_DELTFILTER, 0, &tc, sizeof(tc)));
+	}
+}
+
+/* An ingress or clsact qdisc of somebody else serves as well; filters in it may be left from a VM that was killed. */
+static int ingress_ready(struct nl_sock *nl, uint32_t link)
+{
+	int r = ingress_qdisc(nl, link);
+
+	if (r != -EEXIST)
+		return r;
+	tc_leave(nl, link);
+	return 0;
 }
 
 /* A filter request up to the start of its options. */
@@ -237,25 +262,32 @@ static int filter_nd(struct nl_sock *nl, uint32_t link, uint32_t tap, uint8_t ty
 
 int tc_join(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err)
 {
-	int r = ingress_qdisc(nl, link);
+	int r = ingress_ready(nl, link);
 
 	if (r == 0)
-		r = ingress_qdisc(nl, tap);
+		r = ingress_ready(nl, tap);
 	if (r < 0)
-		return error_set(err, -r,
-				 "add an ingress qdisc (is the sch_ingress module there? try: modprobe sch_ingress)");
+		return error_set(err, -r, "add an ingress qdisc (is the sch_ingress module there? try: modprobe sch_ingress)");
+	r = filter_all(nl, link, tap);
+	if (r == 0)
+		r = filter_all(nl, tap, link);
+	if (r < 0)
+		return error_set(err, -r, "redirect traffic (are the cls_matchall and act_mirred modules there? "
+					  "try: modprobe -a cls_matchall act_mirred)");
+	return 0;
+}
+
+int tc_share(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err)
+{
+	int r;
+
 	if ((r = filter_ports(nl, link, ETH_P_IP, IPPROTO_UDP, PRIO_PORTS)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IP, IPPROTO_TCP, PRIO_PORTS + 1)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IPV6, IPPROTO_UDP, PRIO_PORTS + 2)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IPV6, IPPROTO_TCP, PRIO_PORTS + 3)) < 0 ||
+	    (r = filter_arp(nl, link, tap)) < 0 ||
 	    (r = filter_nd(nl, link, tap, ICMPV6_NS, PRIO_NEIGH + 1)) < 0 ||
 	    (r = filter_nd(nl, link, tap, ICMPV6_NA, PRIO_NEIGH + 2)) < 0)
-		return error_set(err, -r,
-				 "add a flower filter (is the cls_flower module there? try: modprobe cls_flower)");
-	if ((r = filter_arp(nl, link, tap)) < 0 || (r = filter_all(nl, link, tap)) < 0 ||
-	    (r = filter_all(nl, tap, link)) < 0)
-		return error_set(err, -r,
-				 "redirect traffic (are the cls_matchall and act_mirred modules there? "
-				 "try: modprobe -a cls_matchall act_mirred)");
+		return error_set(err, -r, "add a flower filter (is the cls_flower module there? try: modprobe cls_flower)");
 	return 0;
 }

@@ -273,7 +273,7 @@ static void proxy_end(struct proxy *x)
 		if (fd >= 0)
 			close(fd);
 	}
-	net_stop(&x->net);
+	net_stop(&x->net, x->p->host->net == HOST_NET_PATH);
 	status = pump_status(&x->pump);
 	proxy_stop_vmm(x);
 	pump_free(&x->pump); /* the engine sees the end of stdout when all is done */

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -315,45 +316,66 @@ static void container_create(struct proxy *x)
 	x->timeline.ns[STEP_CREATED] = mono_ns();
 }
 
-/* vm.sock after the root has changed: through the state directory, by a short relative name. */
-static int vm_connect(struct proxy *x)
+/* The helper, from now on: it has the control connection, and a session of its own. */
+static int network_start(struct proxy *x, bool follow, struct error *err)
 {
-	int fd;
+	struct net_config cfg = {
+		.ctl = x->ctl,
+		.dev_net = x->dev_net,
+		.sysctl = x->net_sysctl,
+		.state_dir = x->p->dirfd,
+		.follow = follow,
+	};
+	int fd = net_vm_connect(x->p->dirfd), rc;
 
-	if (fchdir(x->p->dirfd) < 0)
-		return -errno;
-	fd = unix_connect(FILE_VM_SOCK);
-	if (chdir("/") < 0)
-		_exit(1);
-	return fd;
+	rc = fd < 0 ? fd : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
+	if (rc < 0) {
+		if (fd >= 0)
+			close(fd);
+		return error_set(err, -rc, "network: cannot reach the agent");
+	}
+	cfg.session = session_new(fd);
+	rc = net_start(&x->net, &cfg, err);
+	session_free(cfg.session);
+	close(x->ctl);
+	x->ctl = -1;
+	return rc;
+}
+
+/* The first interface of a namespace that had none at start. */
+static void on_links(void *arg, uint32_t events)
+{
+	struct proxy *x = arg;
+	struct error err;
+	char buf[4096];
+
+	(void)events;
+	while (recv(x->links_w.fd, buf, sizeof(buf), MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		;
+	if (!net_has_links())
+		return;
+	watch_set(&x->loop, &x->links_w, 0);
+	close(x->links_w.fd);
+	if (network_start(x, true, &err) < 0)
+		dprintf(x->log_fd, "husk: %s\n", err.text);
 }
 
 int proxy_network(struct proxy *x, struct error *err)
 {
-	struct net_config cfg = { .ctl = x->ctl, .dev_net = x->dev_net };
-	int fd, rc;
+	int fd;
 
 	if (x->p->host->net == HOST_NET_NONE || x->p->joins) /* the network is the VM's: its owner sees to it */
 		return 0;
-	if (x->net.sock < 0) {
-		fd = vm_connect(x);
-		rc = fd < 0 ? fd
-			    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0,
-					  mono_ns() + VMM_REQUEST_NS);
-		if (rc < 0) {
-			if (fd >= 0)
-				close(fd);
-			return error_set(err, -rc, "network: cannot reach the agent");
-		}
-		cfg.session = session_new(fd);
-		rc = net_start(&x->net, &cfg, err);
-		session_free(cfg.session);
-		close(x->ctl); /* the helper's from now on */
-		x->ctl = -1;
-		if (rc < 0)
-			return -1;
+	fd = net_links_watch(); /* first, so that nothing is missed */
+	if (fd < 0)
+		return error_set(err, -fd, "network: a netlink socket");
+	if (!net_has_links()) {
+		x->links_w = (struct watch){ .fd = fd, .fn = on_links, .arg = x };
+		fd = watch_set(&x->loop, &x->links_w, EPOLLIN);
+		return fd < 0 ? error_set(err, -fd, "network: watch the namespace") : 0;
 	}
-	return net_sync(&x->net, err);
+	close(fd);
+	return network_start(x, false, err) < 0 ? -1 : net_sync(&x->net, err);
 }
 
 static void check(struct proxy *x, int rc, const struct error *err)
@@ -430,6 +452,7 @@ void proxy_build(struct proxy *x)
 		close(x->fds[2]);
 	shares_give(x);
 	x->dev_net = open("/dev/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	x->net_sysctl = open("/proc/sys/net/ipv4", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	check(x, root_pivot(p->rootfs, &err), &err);
 	if (p->spec->process)
 		title_set(&p->spec->process->args);

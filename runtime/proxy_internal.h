@@ -12,7 +12,7 @@
 struct proxy {
 	const struct proxy_params *p;
 	struct evloop loop;
-	struct watch sig_w, sync_w, listen_w, log_w;
+	struct watch sig_w, sync_w, listen_w, log_w, links_w;
 	int sig_fd;
 	int sync;   /* to the command that cloned us; -1 when it is gone */
 	int fds[3]; /* the container's stdin, stdout, stderr */
@@ -26,6 +26,7 @@ struct proxy {
 	size_t log_len;
 	int tee;     /* where the log goes, too; or -1 */
 	int dev_net; /* directory /dev/net of the host */
+	int net_sysctl; /* directory /proc/sys/net/ipv4 of the namespace, or -1 */
 
 	struct session *s;
 	struct pump pump;

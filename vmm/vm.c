@@ -38,7 +38,8 @@ static const char base_cmdline[] = "panic=-1 "	     /* a panic restarts at once,
 				   "tsc=reliable "   /* no watchdog that compares it with clocks that we do not have */
 				   "no_timer_check " /* no timer chip whose interrupt could be tested */
 				   "random.trust_cpu=on " /* RDRAND is believed, beside the seed that we give: 0.7 */
-				   "percpu_alloc=page ";  /* no 2 MiB chunk for each CPU: 1.7 */
+				   "percpu_alloc=page "	  /* no 2 MiB chunk for each CPU: 1.7 */
+				   "dummy.numdummies=0 "; /* no interface but those that the container gets */
 
 uint64_t vm_now(void)
 {
