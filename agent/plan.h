@@ -67,7 +67,7 @@ enum plan_opcode {
 
 	/* CONTAINER and PROCESS: the process, done by the child just before exec */
 	OP_TTY = 64,	 /* struct plan_tty: give it a pty; CONTAINER: also bind it to /dev/console */
-	OP_CWD,		 /* string; made when missing (0755 root) */
+	OP_CWD,		 /* string; CONTAINER: made when missing (0755 root) */
 	OP_USER,	 /* struct plan_user, then ngids u32 */
 	OP_RLIMIT,	 /* struct plan_rlimit */
 	OP_CAPS,	 /* struct plan_caps */

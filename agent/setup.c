@@ -338,14 +338,20 @@ static int enter_cwd(struct child *c)
 	return 0;
 }
 
-/* Made by root; entered by root when possible, else tried again as the user, who may have rights that root lacks. */
+/*
+ * A container's is made by root when it is missing, an exec's must be there. Entered by root when possible, else tried
+ * again as the user, who may have rights that root lacks.
+ */
 static int do_cwd(struct child *c, const char *path)
 {
-	int fd = path_make(c->m.root, path, PATH_DIR, 0755), r;
+	int fd, r;
 
-	if (fd < 0)
-		return fault_set(c->f, STAGE_CWD, fd, "%s", path);
-	close(fd);
+	if (c->s->plan->kind == PLAN_CONTAINER) {
+		fd = path_make(c->m.root, path, PATH_DIR, 0755);
+		if (fd < 0)
+			return fault_set(c->f, STAGE_CWD, fd, "%s", path);
+		close(fd);
+	}
 	c->cwd = path;
 	r = enter_cwd(c);
 	return r && (c->f->err == EACCES || c->f->err == EPERM) ? 0 : r;
