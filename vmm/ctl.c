@@ -259,8 +259,10 @@ void ctl_destroy(struct ctl *ctl)
 {
 	if (!ctl)
 		return;
-	while (ctl->clients)
-		free_client(ctl->clients);
+	for (struct ctl_client *c = ctl->clients, *next; c; c = next) {
+		next = c->next;
+		free_client(c);
+	}
 	loop_del(ctl->loop, &ctl->watch);
 	close(ctl->watch.fd);
 	free(ctl);

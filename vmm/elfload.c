@@ -69,7 +69,7 @@ static bool overlaps(const Elf64_Phdr *a, const Elf64_Phdr *b)
 
 int elf_load(int fd, const struct gmem *mem, uint64_t low, uint64_t high, struct elf_image *img, const char **why)
 {
-	Elf64_Phdr ph[ELF_SEGMENTS_MAX];
+	Elf64_Phdr ph[ELF_SEGMENTS_MAX] = { 0 };
 	Elf64_Ehdr eh;
 	struct stat st;
 	uint64_t size;

@@ -33,6 +33,7 @@
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
@@ -58,8 +59,7 @@ static bool full_map; /* ids other than our own exist in our user namespace */
 static size_t identity_map(const char *path, char *out, size_t size)
 {
 	char in[MAP_MAX];
-	unsigned int inside, outside, count;
-	int fd = open(path, O_RDONLY | O_CLOEXEC), used;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, in, sizeof(in) - 1);
 	size_t len = 0;
 
@@ -68,9 +68,13 @@ static size_t identity_map(const char *path, char *out, size_t size)
 	if (n <= 0)
 		return 0;
 	in[n] = '\0';
-	for (const char *p = in; sscanf(p, "%u %u %u\n%n", &inside, &outside, &count, &used) == 3; p += used) {
-		int w = snprintf(out + len, size - len, "%u %u %u\n", inside, inside, count);
+	for (char *p = in; *p;) { /* lines of three numbers: first id inside, first id outside, count */
+		unsigned long inside = strtoul(p, &p, 10), outside = strtoul(p, &p, 10), count = strtoul(p, &p, 10);
+		int w = snprintf(out + len, size - len, "%lu %lu %lu\n", inside, inside, count);
 
+		(void)outside;
+		if (*p++ != '\n')
+			return 0;
 		if (w < 0 || (size_t)w >= size - len)
 			return 0;
 		len += (size_t)w;

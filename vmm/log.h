@@ -5,8 +5,6 @@
 #ifndef HUSK_VMM_LOG_H
 #define HUSK_VMM_LOG_H
 
-#include <stdnoreturn.h>
-
 /**
  * log_line() - say something to the operator
  *
@@ -28,6 +26,6 @@ void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  *
  * Only before the guest runs; the process owns nothing then that its end does not free.
  */
-noreturn void log_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void log_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -171,7 +171,7 @@ void options_parse(struct options *o, int argc, char **argv)
 			o->agent = false;
 			continue;
 		}
-		if (!val && !strncmp(opt, "--", 2))
+		if (!val)
 			log_die("%s: unknown option, or its value is missing; see husk-vmm(1)", opt);
 		i++;
 		if (!strcmp(opt, "--kernel")) {

@@ -118,10 +118,16 @@ __asm__(".pushsection .rodata\n"
 	"	out %al, $0x11\n"
 	"	jmp 9b\n"
 	"probe_end:\n"
+	"	.balign 4\n"
+	"probe_size: .long probe_end - probe_code\n"
+	"probe_trap_at: .long probe_trap - probe_code\n"
+	"probe_fault_at: .long probe_fault - probe_code\n"
 	".popsection\n");
-extern const uint8_t probe_code[], probe_trap[], probe_fault[], probe_end[];
+extern const uint8_t probe_code[];
+extern const uint32_t probe_size, probe_trap_at, probe_fault_at; /* bytes; offsets of the handlers */
 
-static const char *const step_name[] = {
+#define STEPS 7u
+static const char *const step_name[STEPS] = {
 	"64-bit mode", "int3", "popcnt", "cmpxchg16b", "fwait", "xsave", "ten million turns of a loop",
 };
 
@@ -159,12 +165,12 @@ static void fill_memory(uint8_t *ram)
 	uint64_t *table = (uint64_t *)(void *)(ram + PAGE_TABLES);
 	uint8_t *idt = ram + IDT;
 
-	memcpy(ram + CODE, probe_code, (size_t)(probe_end - probe_code));
+	memcpy(ram + CODE, probe_code, probe_size);
 	table[0] = (PAGE_TABLES + 0x1000) | 3;
 	table[512] = (PAGE_TABLES + 0x2000) | 3;
 	table[1024] = 0x83;
 	for (unsigned int i = 0; i < 32; i++) {
-		uint64_t to = CODE + (uint64_t)((i == 3 ? probe_trap : probe_fault) - probe_code);
+		uint64_t to = CODE + (i == 3 ? probe_trap_at : probe_fault_at);
 		/* 64-bit interrupt gate, selector 0x10 */
 		uint64_t gate = (to & 0xffff) | 0x10ull << 16 | 0x8e00ull << 32 | (to >> 16 & 0xffff) << 48;
 
@@ -215,11 +221,13 @@ static void run_guest(int vcpu, struct outcome *o)
 			snprintf(o->fault, sizeof(o->fault), "KVM_RUN failed: %s", strerror(errno));
 		} else if (ret == 0 && run->exit_reason == KVM_EXIT_IO && run->io.port == PORT_STEP) {
 			uint64_t now = clock_ns(CLOCK_MONOTONIC);
+			unsigned int step = data[run->io.data_offset];
 
 			o->loop_ns = now - began;
 			began = now;
-			o->step = data[run->io.data_offset];
-			if (o->step >= sizeof(step_name) / sizeof(step_name[0]) && o->step != STEP_DONE)
+			if (step < STEPS || step == STEP_DONE)
+				o->step = step;
+			else
 				snprintf(o->fault, sizeof(o->fault), "it reported nonsense");
 		} else if (ret == 0 && run->exit_reason == KVM_EXIT_IO) {
 			snprintf(o->fault, sizeof(o->fault), "%s",
@@ -293,7 +301,7 @@ int probe_run(void)
 		printf("/dev/kvm cannot be used: %s\n", text);
 		return 1;
 	}
-	if (o.step != STEP_DONE || o.fault[0]) {
+	if (o.step < STEPS) {
 		printf("/dev/kvm cannot be used: it looks like a software backend that cannot run Linux (a test guest "
 		       "stopped at %s: %s); use a host with hardware virtualisation\n",
 		       step_name[o.step], o.fault);

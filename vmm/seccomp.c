@@ -127,7 +127,7 @@ static void emit_tree(struct assembler *a, const struct seccomp_rule *const *rul
 
 size_t seccomp_assemble(const struct seccomp_rule *rules, size_t n, struct sock_filter *prog)
 {
-	const struct seccomp_rule *sorted[SECCOMP_RULES_MAX];
+	const struct seccomp_rule *sorted[SECCOMP_RULES_MAX] = { NULL };
 	struct assembler a = { .prog = prog };
 
 	if (n > SECCOMP_RULES_MAX)

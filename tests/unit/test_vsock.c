@@ -614,7 +614,7 @@ TEST(malformed_packets_do_no_harm)
 
 TEST(a_reset_of_the_driver_closes_all_streams_and_a_new_life_begins)
 {
-	struct vsock_hdr h, d;
+	struct vsock_hdr h = { 0 }, d = { 0 };
 	uint8_t b;
 	int fd, fd2;
 
