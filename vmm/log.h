@@ -26,6 +26,6 @@ void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  *
  * Only before the guest runs; the process owns nothing then that its end does not free.
  */
-_Noreturn void log_die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 #endif
