@@ -150,29 +150,35 @@ static void sync_message(struct process *p, const struct report *r, int fd)
 	sync_fail(p, EPROTO, "unexpected message of the child");
 }
 
-static void sync_readable(void *arg, uint32_t events)
+/* One message. False when there is none. */
+static bool sync_receive(struct process *p)
 {
-	struct process *p = arg;
 	struct report r;
 	int fd, n;
 
-	(void)events;
 	n = report_receive(p->sync.fd, &r, &fd);
+	if (n == -EAGAIN)
+		return false;
 	if (n == 1)
 		sync_message(p, &r, fd);
 	else if (n == 0)
 		sync_end(p);
-	else if (n != -EAGAIN)
+	else
 		sync_fail(p, EPROTO, "bad message of the child");
+	return true;
 }
 
-/* Handle all that the child has said. It is reaped, but not marked dead yet: p stays. */
+/* All that the child has said. The end after REPORT_EXEC is among it, if it is there: the answer goes before the output. */
 static void sync_drain(struct process *p)
 {
-	char byte;
+	while (p->sync.fd >= 0 && sync_receive(p))
+		;
+}
 
-	while (p->sync.fd >= 0 && recv(p->sync.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
-		sync_readable(p, 0);
+static void sync_readable(void *arg, uint32_t events)
+{
+	(void)events;
+	sync_drain(arg);
 }
 
 /* ---- spawn ---- */
@@ -325,8 +331,7 @@ static void process_died(struct process *p, int status, uint64_t user_us, uint64
 /* A helper has ended: the child proper is known by now, or will never be. */
 static void helper_died(struct process *p)
 {
-	if (!p->pid && p->sync.fd >= 0)
-		sync_readable(p, 0);
+	sync_drain(p);
 	p->helper = 0;
 	if (!p->pid)
 		sync_fail(p, ECANCELED, KILLED_EARLY);
@@ -348,8 +353,8 @@ bool process_reaped(pid_t pid, int status, uint64_t user_us, uint64_t system_us)
 	/* a helper's sibling may be dead before we have read that it exists */
 	for (p = processes; p; p = next) {
 		next = p->next;
-		if (p->helper && !p->pid && p->helper != pid && p->sync.fd >= 0)
-			sync_readable(p, 0);
+		if (p->helper && !p->pid && p->helper != pid)
+			sync_drain(p);
 	}
 	p = process_of(pid);
 	if (!p)

@@ -111,6 +111,28 @@ AGENT_TEST(input_beyond_credit_ends_the_session_and_the_process)
 	host_close(other);
 }
 
+AGENT_TEST(the_answer_comes_before_the_output)
+{
+	struct pb p;
+	struct host *init;
+
+	pb_container(&p, "c1", "sleep 1000");
+	init = host_start(&p, "c1");
+	REQUIRE(init);
+	pb_exec(&p, "c1", "echo quick");
+	for (int i = 0; i < 50; i++) {
+		struct host *s = host_connect();
+
+		host_plan(s, &p, WIRE_EXEC);
+		CHECK(host_ok(s));
+		CHECK_EQ(s->out_total[0], 0);
+		CHECK(host_run(s));
+		CHECK_STR(s->out[0], "quick\n");
+		host_close(s);
+	}
+	host_close(init);
+}
+
 AGENT_TEST(much_output_arrives_whole_and_in_order)
 {
 	struct pb p;
