@@ -158,13 +158,15 @@ AGENT_TEST(limits_privileges_and_scores_are_set)
 	CHECK_STR(run(&p, "c2", NULL), "0\n");
 }
 
-/* Refuse mkdir and mkdirat with EDOM; with `more`, everything newer than Linux 3.10 with EPERM as old profiles do. */
+/* Refuse mkdir and mkdirat with EDOM; with `more`, sockets and everything newer than Linux 3.10 with EPERM. */
 static void seccomp_op(struct pb *p, bool more)
 {
 	struct sock_filter f[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 4, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdirat, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdir, 6, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mkdirat, 5, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, more ? SYS_sendmsg : 0xffff, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, more ? SYS_sendto : 0xffff, 1, 0),
 		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, more ? SYS_kcmp : 0xffff, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
