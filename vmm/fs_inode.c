@@ -319,14 +319,23 @@ int fs_inode_statx(const struct fs_inode *i, struct statx *st)
 	return statx(i->fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, FS_STATX_MASK, st) ? -errno : 0;
 }
 
-/* FS_I_* of a file found in dir. */
-static uint16_t flags_of(const struct fs_share *s, const struct fs_inode *dir, const struct key *k, uint32_t type,
-			 int fd)
+/*
+ * FS_I_* of a file found in dir, NULL: of a share's root.
+ *
+ * A directory on another device is a mount of its own to the guest, so that device and inode number together
+ * stay unique, and programs see where a volume begins. Linux guests (up to now) pay for it: the superblock of such
+ * a mount has no ACLs, and asks for security.capability before each write. So private shares, which a container has
+ * for its root and only there, belong to the file system itself.
+ */
+static uint16_t flags_of(const struct fs *fs, const struct fs_share *s, const struct fs_inode *dir, const struct key *k,
+			 uint32_t type, int fd)
 {
 	uint16_t flags = 0;
 
-	if (!dir)
-		return (uint16_t)(FS_I_FIXED | s->pseudo | (type == S_IFDIR ? FS_I_MOUNT : 0));
+	if (!dir) {
+		flags = (uint16_t)(FS_I_FIXED | s->pseudo);
+		return type == S_IFDIR && !fs_share_private(fs, s) ? flags | FS_I_MOUNT : flags;
+	}
 	/* Another device in the same mount is a subvolume (btrfs): inode numbers start anew there, too. */
 	if (type == S_IFDIR && (k->mnt != dir->mnt || k->dev != dir->dev))
 		flags |= FS_I_MOUNT;
@@ -343,7 +352,7 @@ static int add(struct fs *fs, uint16_t share, struct fs_inode *dir, int fd, cons
 	struct fs_shard *s = shard_of(fs, &k);
 	struct fs_share *sh = &fs->share[share];
 	uint32_t type = st->stx_mode & (uint32_t)S_IFMT;
-	uint16_t flags = flags_of(sh, dir, &k, type, fd);
+	uint16_t flags = flags_of(fs, sh, dir, &k, type, fd);
 	struct fs_inode *i;
 	uint64_t id;
 

@@ -2,10 +2,13 @@
 /*
  * Extended attributes. Worker threads; the guest controls names, values and sizes.
  *
- * Policy. Passed to the host's file as they are: user.*, trusted.* (which an overlay in the guest needs; guest
- * processes need CAP_SYS_ADMIN for them, and so does the server), security.capability, and the two POSIX ACLs.
+ * Policy. Passed to the host's file as they are: user.*, trusted.*, security.capability, and the two POSIX ACLs.
  * Everything else, above all security.selinux and its like, means something to the host's own policy and does not
  * exist for the guest: EOPNOTSUPP, and left out of lists.
+ *
+ * trusted.*, which an overlay in the guest needs, is for CAP_SYS_ADMIN over the whole host. A server in a user
+ * namespace, as in the jail, hasn't it, and keeps them aside as user.husk.trusted.*, a name that the guest can use
+ * in no other way. (The guest's kernel lets only its own CAP_SYS_ADMIN at trusted.*.)
  *
  * There are no calls for xattrs of an O_PATH descriptor, so they go by its name in the worker's current directory,
  * which is /proc/self/fd (fs_cred.c); that reaches symbolic links, sockets and fifos without opening anything.
@@ -24,11 +27,30 @@ static bool has_prefix(const char *name, const char *prefix)
 	return strncmp(name, prefix, n) == 0 && name[n];
 }
 
+#define ASIDE "user.husk."
+#define NAME_BUF (sizeof(ASIDE) + XATTR_NAME_MAX)
+
+static bool is_trusted(const char *name)
+{
+	return has_prefix(name, XATTR_TRUSTED_PREFIX);
+}
+
 static bool allowed(const char *name)
 {
-	return has_prefix(name, XATTR_USER_PREFIX) || has_prefix(name, XATTR_TRUSTED_PREFIX) ||
-	       strcmp(name, XATTR_NAME_CAPS) == 0 || strcmp(name, XATTR_NAME_POSIX_ACL_ACCESS) == 0 ||
-	       strcmp(name, XATTR_NAME_POSIX_ACL_DEFAULT) == 0;
+	return has_prefix(name, XATTR_USER_PREFIX) || is_trusted(name) || strcmp(name, XATTR_NAME_CAPS) == 0 ||
+	       strcmp(name, XATTR_NAME_POSIX_ACL_ACCESS) == 0 || strcmp(name, XATTR_NAME_POSIX_ACL_DEFAULT) == 0;
+}
+
+/* Where a trusted attribute is kept when the host doesn't let us set it; false when that is no name any more. */
+static bool aside_name(const char *name, char buf[NAME_BUF])
+{
+	size_t len = strlen(name);
+
+	if (len + sizeof(ASIDE) - 1 > XATTR_NAME_MAX)
+		return false;
+	memcpy(buf, ASIDE, sizeof(ASIDE) - 1);
+	memcpy(buf + sizeof(ASIDE) - 1, name, len + 1);
+	return true;
 }
 
 /* The attribute's name from the request. */
@@ -55,6 +77,20 @@ static int reply_size(struct fs_req *r, ssize_t n)
 	return 0;
 }
 
+static ssize_t get(const char *file, const char *name, void *buf, size_t size)
+{
+	char aside[NAME_BUF];
+	ssize_t n;
+
+	if (has_prefix(name, ASIDE))
+		return -ENODATA;
+	n = getxattr(file, name, buf, size);
+	if (n < 0 && errno == ENODATA && is_trusted(name) && aside_name(name, aside))
+		n = getxattr(file, aside, buf, size);
+	/* without user attributes there is none aside either */
+	return n >= 0 ? n : errno == EOPNOTSUPP && is_trusted(name) ? -ENODATA : -errno;
+}
+
 int fs_op_getxattr(struct fs_req *r)
 {
 	const struct fuse_getxattr_in *in = (const void *)r->arg;
@@ -70,28 +106,30 @@ int fs_op_getxattr(struct fs_req *r)
 		return err;
 	if (!r->node)
 		return -ENODATA;
-	n = getxattr(fs_fdname(r->node->fd).s, name, query ? NULL : r->out, query ? 0 : size);
+	n = get(fs_fdname(r->node->fd).s, name, query ? NULL : r->out, query ? 0 : size);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (query)
 		return reply_size(r, n);
 	r->outlen = (size_t)n;
 	return 0;
 }
 
-/* Take the names that the guest may not see out of a list; returns what is left of it. */
+/* Leave in a list what the guest may see, under the names that it knows; returns the list's new length. */
 static size_t filter(char *list, size_t len)
 {
 	size_t kept = 0;
 
 	for (size_t at = 0; at < len;) {
-		size_t n = strnlen(list + at, len - at) + 1;
+		size_t n = strnlen(list + at, len - at) + 1, skip = 0;
 
 		if (at + n > len)
 			break;
-		if (allowed(list + at)) {
-			memmove(list + kept, list + at, n);
-			kept += n;
+		if (has_prefix(list + at, ASIDE))
+			skip = sizeof(ASIDE) - 1;
+		if (allowed(list + at + skip) && (!skip || is_trusted(list + at + skip))) {
+			memmove(list + kept, list + at + skip, n - skip);
+			kept += n - skip;
 		}
 		at += n;
 	}
@@ -117,6 +155,21 @@ int fs_op_listxattr(struct fs_req *r)
 	memcpy(r->out, list, len);
 	r->outlen = len;
 	return 0;
+}
+
+static int set(const char *file, const char *name, const void *value, size_t size, int flags)
+{
+	char aside[NAME_BUF];
+
+	if (has_prefix(name, ASIDE))
+		return -EPERM;
+	if (setxattr(file, name, value, size, flags) == 0)
+		return 0;
+	if (errno != EPERM || !is_trusted(name))
+		return -errno;
+	if (!aside_name(name, aside))
+		return -ERANGE;
+	return setxattr(file, aside, value, size, flags) ? -errno : 0;
 }
 
 int fs_op_setxattr(struct fs_req *r)
@@ -145,8 +198,7 @@ int fs_op_setxattr(struct fs_req *r)
 			return err;
 		fs_cred_fsetid(r->w, false);
 	}
-	if (setxattr(fs_fdname(r->node->fd).s, name, r->arg + r->argpos, in->size, (int)in->flags))
-		err = -errno;
+	err = set(fs_fdname(r->node->fd).s, name, r->arg + r->argpos, in->size, (int)in->flags);
 	if (strip)
 		fs_cred_fsetid(r->w, true);
 	return err;
@@ -154,10 +206,18 @@ int fs_op_setxattr(struct fs_req *r)
 
 int fs_op_removexattr(struct fs_req *r)
 {
+	struct fs_fdname file = fs_fdname(r->node->fd);
 	int err = 0;
 	const char *name = get_name(r, &err);
+	char aside[NAME_BUF];
 
 	if (!name)
 		return err;
-	return removexattr(fs_fdname(r->node->fd).s, name) ? -errno : 0;
+	if (has_prefix(name, ASIDE))
+		return -ENODATA;
+	if (removexattr(file.s, name) == 0)
+		return 0;
+	if ((errno == EPERM || errno == ENODATA) && is_trusted(name) && aside_name(name, aside))
+		return removexattr(file.s, aside) ? -errno : 0;
+	return -errno;
 }

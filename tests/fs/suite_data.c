@@ -50,12 +50,12 @@ PROPERTY(small_writes_add_up)
 	int fd = open("f", O_RDWR | O_CREAT, 0644);
 
 	NEED(fd >= 0);
-	fill(a, 20000, 1);
-	for (size_t n = 0; n < 20000; n += 7)
-		EQ(write(fd, a + n, n + 7 > 20000 ? 20000 - n : 7), n + 7 > 20000 ? 20000 - n : 7);
-	EQ(stat_of("f").st_size, 20000);
-	EQ(pread(fd, b, 20000, 0), 20000);
-	EQ(memcmp(a, b, 20000), 0);
+	fill(a, 2000, 1);
+	for (size_t n = 0; n < 2000; n += 7)
+		EQ(write(fd, a + n, n + 7 > 2000 ? 2000 - n : 7), n + 7 > 2000 ? 2000 - n : 7);
+	EQ(stat_of("f").st_size, 2000);
+	EQ(pread(fd, b, 2000, 0), 2000);
+	EQ(memcmp(a, b, 2000), 0);
 }
 
 PROPERTY(vectored_io_gathers_and_scatters)
@@ -96,7 +96,7 @@ static int append_lines(void *arg)
 	int fd = open("log", O_WRONLY | O_APPEND);
 	char line[64];
 
-	for (int n = 0; n < 200; n++) {
+	for (int n = 0; n < 50; n++) {
 		int len = snprintf(line, sizeof(line), "process %d line %03d\n", *(int *)arg, n);
 
 		if (write(fd, line, (size_t)len) != len)
@@ -120,17 +120,17 @@ PROPERTY(lines_appended_by_processes_at_once_are_all_there)
 		EQ(end_child(pid[k]), 0);
 	fd = open("log", O_RDONLY);
 	n = read(fd, b, sizeof(b) - 1);
-	EQ(n, 4 * 200 * 19);
+	EQ(n, 4 * 50 * 19);
 	b[n] = 0;
 	for (int k = 0; k < 4; k++) {
 		int lines = 0;
 		char want[32];
 
-		for (int l = 0; l < 200; l++) {
+		for (int l = 0; l < 50; l++) {
 			snprintf(want, sizeof(want), "process %d line %03d\n", k, l);
 			lines += strstr((char *)b, want) != NULL;
 		}
-		EQ(lines, 200);
+		EQ(lines, 50);
 	}
 }
 

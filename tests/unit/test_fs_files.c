@@ -5,8 +5,10 @@
  * is what the host's own file system does. Some of it needs root.
  */
 #include <dirent.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <time.h>
 
@@ -685,6 +687,8 @@ TEST(xattrs_go_to_the_host_by_policy)
 	CHECK_EQ(set_xattr(&e, node, "user.", "x", 1, 0), -EOPNOTSUPP);
 	CHECK_EQ(set_xattr(&e, node, "nonsense", "x", 1, 0), -EOPNOTSUPP);
 	CHECK_EQ(fc_call(&e.c, FUSE_REMOVEXATTR, node, "security.selinux", 17, NULL, 0, NULL, 0), -EOPNOTSUPP);
+	CHECK_EQ(set_xattr(&e, node, "user.husk.trusted.a", "x", 1, 0), -EPERM);
+	CHECK_EQ(get_xattr(&e, node, "user.husk.trusted.a", buf, 100), -ENODATA);
 	if (geteuid() == 0) {
 		CHECK_EQ(set_xattr(&e, node, "trusted.overlay.opaque", "y", 1, 0), 0);
 		CHECK_EQ(get_xattr(&e, node, "trusted.overlay.opaque", buf, 100), 1);
@@ -701,6 +705,61 @@ TEST(xattrs_go_to_the_host_by_policy)
 	CHECK_EQ(fc_call(&e.c, FUSE_REMOVEXATTR, node, "user.a", 7, NULL, 0, NULL, 0), -ENODATA);
 	/* the root has none */
 	CHECK_EQ(get_xattr(&e, FUSE_ROOT_ID, "user.a", buf, 100), -ENODATA);
+	env_close(&e);
+}
+
+/* In a user namespace, as in the jail, the host's trusted.* is out of reach. */
+static void give_up_sys_admin(void *arg)
+{
+	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	(void)arg;
+	syscall(SYS_capget, &hdr, data);
+	data[0].effective &= ~(1u << CAP_SYS_ADMIN);
+	data[0].permitted &= ~(1u << CAP_SYS_ADMIN);
+	syscall(SYS_capset, &hdr, data);
+}
+
+TEST(trusted_xattrs_are_kept_aside_without_the_right_to_them)
+{
+	struct fuse_getxattr_in li = { .size = 1000 };
+	struct fuse_entry_out out;
+	char buf[1000];
+	struct env e;
+	struct fc *c = &e.c;
+	uint64_t node;
+
+	if (geteuid() != 0)
+		return;
+	memset(&e, 0, sizeof(e));
+	fs_prepare();
+	e.fds = count_fds();
+	strcpy(e.dir, "/tmp/husk-fs-XXXXXX");
+	REQUIRE(mkdtemp(e.dir) && fc_open(c, 1));
+	REQUIRE(fs_start(c->d, give_up_sys_admin, NULL) == 0);
+	REQUIRE(fc_start(c) == 0 && fc_init(c) > 0);
+	e.vol = share(&e, e.dir, "vol", 0);
+	put_file(host(&e, "f"), "x");
+	node = walk(&e, "f");
+	if (set_xattr(&e, node, "user.a", "v", 1, 0) == -EOPNOTSUPP)
+		return;
+	CHECK_EQ(get_xattr(&e, node, "trusted.overlay.x", buf, 100), -ENODATA);
+	CHECK_EQ(set_xattr(&e, node, "trusted.overlay.x", "yes", 3, 0), 0);
+	CHECK_EQ(get_xattr(&e, node, "trusted.overlay.x", buf, 100), 3);
+	CHECK_EQ(get_xattr(&e, node, "trusted.overlay.x", buf, 0), 3);
+	CHECK_EQ(getxattr(host(&e, "f"), "user.husk.trusted.overlay.x", buf, 100), 3);
+	CHECK_EQ(getxattr(host(&e, "f"), "trusted.overlay.x", buf, 100), -1);
+	CHECK_EQ(get_xattr(&e, node, "user.husk.trusted.overlay.x", buf, 100), -ENODATA);
+	CHECK_EQ(set_xattr(&e, node, "trusted.overlay.x", "no", 2, XATTR_CREATE), -EEXIST);
+	CHECK_EQ(fc_call(c, FUSE_LISTXATTR, node, &li, sizeof(li), NULL, 0, buf, 1000), 7 + 18);
+	CHECK(memmem(buf, 25, "trusted.overlay.x", 18));
+	CHECK(!memmem(buf, 25, "husk", 4));
+	CHECK_EQ(fc_call(c, FUSE_REMOVEXATTR, node, "trusted.overlay.x", 18, NULL, 0, NULL, 0), 0);
+	CHECK_EQ(fc_call(c, FUSE_REMOVEXATTR, node, "trusted.overlay.x", 18, NULL, 0, NULL, 0), -ENODATA);
+	/* user attributes are of files and directories only, so these are, too */
+	CHECK(fc_symlink(c, e.vol, "l", "x", &out) > 0);
+	CHECK_EQ(set_xattr(&e, out.nodeid, "trusted.overlay.x", "v", 1, 0), -EPERM);
 	env_close(&e);
 }
 
@@ -939,9 +998,11 @@ TEST(timeouts_follow_the_kind_of_share)
 	CHECK(fc_lookup(&e.c, priv, "none", &out) > 0); /* remembered */
 	CHECK_EQ(out.nodeid, 0);
 	CHECK(out.entry_valid > 0);
-	/* shares themselves come and go */
+	/* shares themselves come and go; the root belongs to the file system, volumes are mounts of their own */
 	CHECK(fc_lookup(&e.c, FUSE_ROOT_ID, "rootfs", &out) > 0);
 	CHECK_EQ(out.entry_valid + out.entry_valid_nsec, 0);
+	CHECK_EQ(out.attr.flags, 0);
+	CHECK(fc_lookup(&e.c, FUSE_ROOT_ID, "vol", &out) > 0);
 	CHECK_EQ(out.attr.flags, FUSE_ATTR_SUBMOUNT);
 	env_close(&e);
 }
