@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "util.h"
@@ -28,6 +29,15 @@ static const struct {
 	[NS_UTS] = { "uts", CLONE_NEWUTS },	     [NS_USER] = { "user", CLONE_NEWUSER },
 	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP }, [NS_TIME] = { "time", CLONE_NEWTIME },
 };
+
+/* Taking the host's interfaces over would cut the host off. */
+static bool is_own_network(int fd)
+{
+	struct stat own, given;
+
+	return stat("/proc/self/ns/net", &own) == 0 && fstat(fd, &given) == 0 && own.st_dev == given.st_dev &&
+	       own.st_ino == given.st_ino;
+}
 
 int namespaces_open(struct namespaces *ns, const struct spec *spec, struct error *err)
 {
@@ -53,6 +63,11 @@ int namespaces_open(struct namespaces *ns, const struct spec *spec, struct error
 			return error_set(err, 0, "%s namespace path %s: not a namespace", kinds[i].name, n->path);
 		if ((unsigned long)type != kinds[i].flag)
 			return error_set(err, 0, "%s namespace path %s: a namespace of another type", kinds[i].name,
+					 n->path);
+		if (i == NS_NETWORK && is_own_network(ns->fd[i]))
+			return error_set(err, 0,
+					 "network namespace path %s: the host's own, which a container with its own kernel "
+					 "cannot share; use a bridge network, or the annotation run.husk.network=none",
 					 n->path);
 	}
 	return 0;

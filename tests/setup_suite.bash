@@ -8,7 +8,7 @@ setup_suite() {
 	local here
 	here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 	[ -d "$tools" ] || tools=$here/../build/tests/tools
-	for t in inside stream shim leaks recvtty dirwatch pidtake; do
+	for t in inside stream shim leaks recvtty dirwatch pidtake netpeer; do
 		[ -x "$tools/$t" ] || { echo "$tools/$t is missing: make test-tools"; return 1; }
 	done
 	[ "$(id -u)" = 0 ] || { echo "the suite needs root (tests/run-bats runs it in the KVM host)"; return 1; }
