@@ -297,7 +297,7 @@ struct net_dns *net_dns_start(struct evloop *loop, struct session *s, struct err
 		d->lookup[i].w.fd = -1;
 	if (watch_set(loop, &d->timer, EPOLLIN) < 0)
 		d->dead = true;
-	session_watch(d);
+	on_session(d, 0); /* queries may have come together with the answer */
 	return d;
 }
 
