@@ -10,8 +10,10 @@
 #include "net.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -111,17 +113,49 @@ static int talk(struct net *n, struct rtnl_msg *m)
 /* ---- links ---- */
 
 struct link_info {
+	int ipv6_off; /* -1: not told */
 	char name[IF_NAMESIZE];
 	uint8_t mac[32];
 	size_t mac_len;
 	uint32_t mtu;
 };
 
+/* The settings of IPv6 are nested: IFLA_AF_SPEC, AF_INET6, IFLA_INET6_CONF, an array. */
+static int read_ipv6_off(const struct rtnl_attr *af_spec)
+{
+	struct rtnl_attrs families = { af_spec->data, af_spec->len };
+	struct rtnl_attr family, conf;
+	int32_t v;
+
+	while (rtnl_next(&families, &family)) {
+		struct rtnl_attrs settings = { family.data, family.len };
+
+		while (family.type == AF_INET6 && rtnl_next(&settings, &conf)) {
+			if (conf.type != IFLA_INET6_CONF || conf.len < (DEVCONF_DISABLE_IPV6 + 1) * sizeof(v))
+				continue;
+			memcpy(&v, conf.data + DEVCONF_DISABLE_IPV6 * sizeof(v), sizeof(v));
+			return v != 0;
+		}
+	}
+	return -1;
+}
+
+/* Before the interface comes up, so that it gets no link-local address. */
+static void set_ipv6_off(const struct net *n, int off)
+{
+	char path[64 + IF_NAMESIZE], now[8];
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", n->name);
+	if (off >= 0 && file_read(AT_FDCWD, path, now, sizeof(now)) > 0 && (now[0] != '0') != off)
+		(void)file_write_str(AT_FDCWD, path, off ? "1" : "0");
+}
+
 static void read_link(struct rtnl_attrs attrs, struct link_info *l)
 {
 	struct rtnl_attr a;
 
 	memset(l, 0, sizeof(*l));
+	l->ipv6_off = -1;
 	while (rtnl_next(&attrs, &a)) {
 		if (a.type == IFLA_IFNAME && a.len && a.len <= sizeof(l->name))
 			memcpy(l->name, a.data, a.len);
@@ -129,6 +163,8 @@ static void read_link(struct rtnl_attrs attrs, struct link_info *l)
 			memcpy(l->mac, a.data, l->mac_len = a.len);
 		else if (a.type == IFLA_MTU && a.len == sizeof(l->mtu))
 			memcpy(&l->mtu, a.data, sizeof(l->mtu));
+		else if (a.type == IFLA_AF_SPEC)
+			l->ipv6_off = read_ipv6_off(&a);
 	}
 	l->name[sizeof(l->name) - 1] = '\0';
 }
@@ -182,6 +218,7 @@ static int new_link(struct net *n, const struct nlmsghdr *h)
 
 	read_link(attrs, &l);
 	n->host_index = (uint32_t)ifi.ifi_index;
+	set_ipv6_off(n, l.ipv6_off);
 	rename = l.name[0] && strcmp(l.name, n->name) != 0;
 	address = l.mac_len && !has_mac(n, &l);
 	r = rename ? free_name(n, l.name) : 0;

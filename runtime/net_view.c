@@ -11,6 +11,7 @@
 #include <linux/if_arp.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -100,6 +101,30 @@ static int view_put(struct scan *s, uint32_t ifindex, struct nl_msg *msg)
 
 /* ---- links ---- */
 
+/* disable_ipv6 as the dump tells it: IFLA_AF_SPEC, AF_INET6, IFLA_INET6_CONF, an array of settings. */
+static bool ipv6_is_off(struct nlattr *af_spec)
+{
+	struct nlattr *inet6 = nla_find(nla_data(af_spec), nla_len(af_spec), AF_INET6);
+	struct nlattr *conf = inet6 ? nla_find(nla_data(inet6), nla_len(inet6), IFLA_INET6_CONF) : NULL;
+	int32_t v = 0;
+
+	if (conf && nla_len(conf) >= (int)((DEVCONF_DISABLE_IPV6 + 1) * sizeof(v)))
+		memcpy(&v, (const uint8_t *)nla_data(conf) + DEVCONF_DISABLE_IPV6 * sizeof(v), sizeof(v));
+	return v;
+}
+
+/* The same, with that setting alone: the others change by themselves or are the guest's own matter. */
+static void put_ipv6(struct nl_msg *msg, bool off)
+{
+	int32_t conf[DEVCONF_DISABLE_IPV6 + 1] = { [DEVCONF_DISABLE_IPV6] = off };
+	struct nlattr *spec = nla_nest_start(msg, IFLA_AF_SPEC);
+	struct nlattr *inet6 = nla_nest_start(msg, AF_INET6);
+
+	nla_put(msg, IFLA_INET6_CONF, sizeof(conf), conf);
+	nla_nest_end(msg, inet6);
+	nla_nest_end(msg, spec);
+}
+
 static int on_link(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ifinfomsg *ifi = nlmsg_data(nlh);
@@ -124,6 +149,9 @@ static int on_link(const struct nlmsghdr *nlh, void *arg)
 			has_mac = nla_len(a) == sizeof(l.mac);
 			if (has_mac)
 				memcpy(l.mac, nla_data(a), sizeof(l.mac));
+			break;
+		case IFLA_AF_SPEC:
+			l.no_ipv6 = ipv6_is_off(a);
 			break;
 		}
 	}
@@ -151,6 +179,7 @@ static int add_link(struct scan *s, const struct net_link *l)
 	nla_put_string(msg, IFLA_IFNAME, l->name);
 	nla_put(msg, IFLA_ADDRESS, sizeof(l->mac), l->mac);
 	nla_put_u32(msg, IFLA_MTU, l->mtu);
+	put_ipv6(msg, l->no_ipv6);
 	return view_put(s, l->ifindex, msg);
 }
 

@@ -23,6 +23,7 @@ struct net_link {
 	uint32_t flags; /* IFF_* */
 	char name[16];
 	uint8_t mac[6];
+	bool no_ipv6; /* its disable_ipv6 is set */
 };
 
 /* One RTM_NEW* message, normalised: no sequence numbers, ages, statistics. Equal things are equal bytes. */

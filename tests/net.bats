@@ -261,11 +261,12 @@ attach() {
 	within ip link set eth0 up
 }
 
-@test "a host route, an on-link gateway outside of every prefix, a permanent neighbour and other kinds of routes are taken over" {
-	container . 'ip route; ip neigh; ip -6 route; echo end; sleep 1000'
+@test "a host route, an on-link gateway outside of every prefix, a permanent neighbour and other kinds of routes are taken over, and that IPv6 is off" {
+	container . 'ip route; ip neigh; ip -6 addr show eth0; echo end; sleep 1000'
 	create
 	ip link add "$V" type veth peer name eth0 netns "$PID"
 	ip link set "$V" up
+	within sh -c 'echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6'
 	within ip addr add 10.1.2.3/32 dev eth0
 	within ip link set eth0 up
 	within ip route add 169.254.1.1 dev eth0 scope link
@@ -281,6 +282,7 @@ attach() {
 	matches "$out" '203.0.113.0/24 via 169.254.1.9 dev eth0.* metric 50'
 	matches "$out" 'blackhole 198.18.0.0/15'
 	matches "$out" '169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee.* PERMANENT'
+	lacks "$out" inet6
 }
 
 @test "changes while the container runs follow: default route, address, MTU, neighbour, link down" {

@@ -142,3 +142,29 @@ TEST(more_interfaces_than_husk_takes_over_are_an_error_that_says_so)
 	CHECK(strstr(err.text, "interfaces"));
 	nl_socket_free(nl);
 }
+
+/* The value that the guest is told: the last setting of the link's message. */
+static int told_ipv6_off(struct nl_sock *nl)
+{
+	struct net_view v;
+	struct error err;
+	int32_t off = -1;
+
+	if (net_view_read(nl, &v, &err) == 0 && v.nmsgs)
+		memcpy(&off, v.msg[0]->data + v.msg[0]->len - sizeof(off), sizeof(off));
+	net_view_free(&v);
+	return off;
+}
+
+TEST(an_interface_with_ipv6_turned_off_is_told_so)
+{
+	struct nl_sock *nl = namespace();
+
+	REQUIRE(nl);
+	CHECK_EQ(ip("link add eth0 type veth peer name other"), 0);
+	CHECK_EQ(ip("link set eth0 up"), 0);
+	CHECK_EQ(told_ipv6_off(nl), 0);
+	CHECK_EQ(system("echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6"), 0);
+	CHECK_EQ(told_ipv6_off(nl), 1);
+	nl_socket_free(nl);
+}
