@@ -52,7 +52,7 @@ with_peer() {
 	create
 	plug eth0 192.0.2.2/24 02:00:00:aa:bb:cc 1400
 	must rt start "$C"
-	wait_output '^end'
+	wait_output '^end' 60
 	out=$(<"$T/stdout")
 	has "$out" 192.0.2.2/24
 	has_line "$out" 1400
@@ -94,7 +94,7 @@ with_peer() {
 	create
 	plug eth0 192.0.2.2/24 02:00:00:aa:bb:cc
 	must rt start "$C"
-	wait_output up
+	wait_output up 60
 	out=$(nsenter -t "$PID" -n ip addr show eth0)
 	has "$out" 192.0.2.2/24
 	has "$out" 02:00:00:aa:bb:cc
@@ -111,10 +111,10 @@ with_peer() {
 	ip link set "$V.2" up
 	nsenter -t "$PID" -n ip addr add 198.51.100.2/24 dev eth1
 	nsenter -t "$PID" -n ip link set eth1 up
-	wait_output appeared
+	wait_output appeared 60
 	busybox ping -c 1 -W 5 198.51.100.2 >/dev/null
 	ip link del "$V.2"
-	wait_output disappeared
+	wait_output disappeared 60
 }
 
 @test "IPv6 addresses and routes are there, and answer" {
@@ -125,7 +125,7 @@ with_peer() {
 	nsenter -t "$PID" -n ip -6 addr add fd00:1234::2/64 dev eth0 nodad
 	nsenter -t "$PID" -n ip -6 route add default via fd00:1234::1
 	must rt start "$C"
-	wait_output '^end'
+	wait_output '^end' 60
 	has "$(<"$T/stdout")" fd00:1234::2/64
 	matches "$(<"$T/stdout")" 'default via fd00:1234::1'
 	busybox ping -6 -c 1 -W 5 fd00:1234::2 >/dev/null
@@ -136,7 +136,7 @@ with_peer() {
 	create
 	plug
 	must rt start "$C"
-	wait_output up
+	wait_output up 60
 	must rt delete --force "$C"
 	poll 5 link_is_gone "$V"
 }
@@ -155,9 +155,9 @@ link_is_gone() { [ ! -e "/sys/class/net/$1" ]; }
 	container . 'echo up; while ! ip -o addr show eth0 2>/dev/null | grep -q 192.0.2.2; do sleep 0.2; done; echo appeared; sleep 1000'
 	create
 	must rt start "$C"
-	wait_output up
+	wait_output up 60
 	plug
-	wait_output appeared
+	wait_output appeared 60
 	poll 10 busybox ping -c 1 -W 2 192.0.2.2 >/dev/null
 }
 
@@ -170,7 +170,7 @@ link_is_gone() { [ ! -e "/sys/class/net/$1" ]; }
 	serve within resolver 127.0.0.11
 	serve echo 192.0.2.1 7101
 	must rt start "$C"
-	wait_output '^end'
+	wait_output '^end' 60
 	is "$(grep -c '^192.0.2.53$' "$T/stdout")" 6
 	is "$(within netpeer talk 192.0.2.1 7101 20000)" "echoed 20000"
 	# a port that the container uses stays the container's
@@ -185,7 +185,7 @@ link_is_gone() { [ ! -e "/sys/class/net/$1" ]; }
 	within ip link set lo up
 	serve within resolver 127.0.0.11
 	must rt start "$C"
-	wait_output '^end'
+	wait_output '^end' 60
 	has "$(<"$T/stdout")" "echoed 3"
 	has "$(<"$T/stdout")" 192.0.2.53
 }
@@ -197,7 +197,7 @@ link_is_gone() { [ ! -e "/sys/class/net/$1" ]; }
 	plug
 	within ip link set lo up
 	must rt start "$C"
-	wait_output up
+	wait_output up 60
 	is "$(within netpeer talk 127.0.0.1 8080 2000000)" "echoed 2000000"
 	is "$(within netpeer talk ::1 8081 1000)" "echoed 1000"
 	is "$(within netpeer talk 127.0.0.1 8080 0)" "echoed 0"
@@ -275,7 +275,7 @@ attach() {
 	within ip route add blackhole 198.18.0.0/15
 	within ip neigh add 169.254.1.1 lladdr ee:ee:ee:ee:ee:ee dev eth0 nud permanent
 	must rt start "$C"
-	wait_output '^end'
+	wait_output '^end' 60
 	out=$(<"$T/stdout")
 	matches "$out" 'default via 169.254.1.1 dev eth0 +src 10.1.2.3'
 	matches "$out" '169.254.1.1 dev eth0 scope link'
@@ -290,15 +290,15 @@ attach() {
 	create
 	plug
 	must rt start "$C"
-	wait_output up
+	wait_output up 60
 	within ip addr add 192.0.2.77/24 dev eth0
 	within ip link set eth0 mtu 1280
 	within ip route replace default via 192.0.2.9
 	within ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent
-	poll 20 sees 'inet 192.0.2.77/24.*mtu 1280.*default via 192.0.2.9.*192.0.2.9 dev eth0 lladdr 02:00:00:00:00:09'
+	poll 60 sees 'inet 192.0.2.77/24.*mtu 1280.*default via 192.0.2.9.*192.0.2.9 dev eth0 lladdr 02:00:00:00:00:09'
 	within ip link set eth0 mtu 1500
 	within ip addr del 192.0.2.77/24 dev eth0
-	poll 20 sees 'mtu 1500'
+	poll 60 sees 'mtu 1500'
 	lacks "$seen" 192.0.2.77
 }
 
@@ -328,7 +328,7 @@ sees() {
 		ip -n "$TOKEN" addr add 198.51.100.3/24 dev eth0
 		ip -n "$TOKEN" link set eth0 up
 		must rt start "$C-${kind%% *}"
-		wait_output up
+		wait_output up 60
 		poll 20 talks
 		must rt delete --force "$C-${kind%% *}"
 		ip netns del "$TOKEN"
@@ -348,7 +348,7 @@ talks() { [ "$(ip netns exec "$TOKEN" netpeer talk 198.51.100.2 7000 500000)" = 
 		within ip link set "net$n" up
 	done
 	must rt start "$C"
-	wait_output '^end'
+	wait_output '^end' 60
 	for n in 0 1 2 3; do
 		matches "$(<"$T/stdout")" "net$n +inet 198.51.$n.2/24"
 	done
@@ -393,7 +393,7 @@ talks() { [ "$(ip netns exec "$TOKEN" netpeer talk 198.51.100.2 7000 500000)" = 
 launch_in_namespace() {
 	container . 'ping -c 1 -W 5 192.0.2.1 >/dev/null && echo pinged; sleep 1000'
 	launch
-	wait_output pinged
+	wait_output pinged 60
 	container . 'ping -c 1 -W 5 192.0.2.1 >/dev/null && echo pinged'
 }
 
