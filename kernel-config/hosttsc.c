@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hosttsc: prints the rate of this machine's time stamp counter in kHz. An emulated guest sees the same counter, but its
- * own calibration against an emulated timer fails on a busy machine; comparing with the clock here does not.
+ * hosttsc: prints the rate of this machine's time stamp counter in kHz. An emulated guest sees the same counter, but
+ * its own calibration against an emulated timer fails on a busy machine; comparing with the clock here does not.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ int main(void)
 	end = pair_read();
 	if (end.nanoseconds <= begin.nanoseconds || end.ticks <= begin.ticks)
 		return 1;
-	printf("%llu\n", (unsigned long long)((end.ticks - begin.ticks) * 1000000 /
-					       (end.nanoseconds - begin.nanoseconds)));
+	printf("%llu\n",
+	       (unsigned long long)((end.ticks - begin.ticks) * 1000000 / (end.nanoseconds - begin.nanoseconds)));
 	return 0;
 }

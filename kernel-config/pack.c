@@ -29,8 +29,8 @@
 #include <unistd.h>
 
 #define PAGE 4096UL
-#define MIN_RUN 16UL		/* pages of filler worth a segment of their own */
-#define MAX_SEGMENTS 16U	/* a loader may have a small table */
+#define MIN_RUN 16UL	 /* pages of filler worth a segment of their own */
+#define MAX_SEGMENTS 16U /* a loader may have a small table */
 
 enum filler { DATA, ZERO, TRAP };
 
@@ -39,13 +39,12 @@ struct kernel {
 	uint64_t size;
 	Elf64_Ehdr header;
 	Elf64_Phdr out[MAX_SEGMENTS];
-	uint64_t from[MAX_SEGMENTS];	/* offset in the input of each output segment */
+	uint64_t from[MAX_SEGMENTS]; /* offset in the input of each output segment */
 	unsigned int count;
-	uint64_t end;			/* where the next segment goes in the output file */
+	uint64_t end; /* where the next segment goes in the output file */
 };
 
-__attribute__((noreturn, format(printf, 1, 2)))
-static void die(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
 {
 	va_list args;
 

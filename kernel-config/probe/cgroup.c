@@ -35,13 +35,37 @@ static const char *controllers(void)
 
 static const char *group_files(void)
 {
-	static const char *const files[] = { "cgroup.freeze", "cgroup.kill", "cgroup.events", "cgroup.threads",
-					     "memory.max", "memory.high", "memory.low", "memory.min", "memory.events",
-					     "memory.oom.group", "memory.stat", "memory.current", "memory.peak",
-					     "memory.pressure", "cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle",
-					     "cpu.stat", "cpu.pressure", "cpuset.cpus", "cpuset.mems",
-					     "cpuset.cpus.effective", "io.max", "io.stat", "io.pressure", "pids.max",
-					     "pids.current", "hugetlb.2MB.max", "hugetlb.2MB.current", NULL };
+	static const char *const files[] = { "cgroup.freeze",
+					     "cgroup.kill",
+					     "cgroup.events",
+					     "cgroup.threads",
+					     "memory.max",
+					     "memory.high",
+					     "memory.low",
+					     "memory.min",
+					     "memory.events",
+					     "memory.oom.group",
+					     "memory.stat",
+					     "memory.current",
+					     "memory.peak",
+					     "memory.pressure",
+					     "cpu.max",
+					     "cpu.max.burst",
+					     "cpu.weight",
+					     "cpu.idle",
+					     "cpu.stat",
+					     "cpu.pressure",
+					     "cpuset.cpus",
+					     "cpuset.mems",
+					     "cpuset.cpus.effective",
+					     "io.max",
+					     "io.stat",
+					     "io.pressure",
+					     "pids.max",
+					     "pids.current",
+					     "hugetlb.2MB.max",
+					     "hugetlb.2MB.current",
+					     NULL };
 	char path[128];
 
 	mkdir(ROOT "/files", 0755);
@@ -133,6 +157,7 @@ static const char *cpu_limit_throttles(void)
 	int status = run_in_group("cpu", "cpu.max", "20000 100000", job_spin);
 	static char text[4096];
 	const char *throttled;
+	long count;
 
 	if (status)
 		return problem("status %#x", (unsigned int)status);
@@ -140,8 +165,9 @@ static const char *cpu_limit_throttles(void)
 	if (!file_read(ROOT "/cpu/cpu.stat", text, sizeof(text)))
 		return problem("cpu.stat");
 	throttled = strstr(text, "nr_throttled ");
-	if (!throttled || atoi(throttled + 13) < 5)
-		return problem("a busy loop of 2 s at 20 %% was throttled %d times", throttled ? atoi(throttled + 13) : -1);
+	count = throttled ? strtol(throttled + strlen("nr_throttled "), NULL, 10) : -1;
+	if (count < 5)
+		return problem("a busy loop of 2 s at 20 %% was throttled %ld times", count);
 	return NULL;
 }
 
@@ -179,8 +205,8 @@ static const char *freezer_stops(void)
 static const char *device_program_denies(void)
 {
 	struct bpf_insn program[] = {
-		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 4 },	/* major */
-		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 3, .src_reg = 1, .off = 8 },	/* minor */
+		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 2, .src_reg = 1, .off = 4 }, /* major */
+		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 3, .src_reg = 1, .off = 8 }, /* minor */
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 2, .off = 2, .imm = 1 },
 		{ .code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 3, .off = 1, .imm = 3 },
@@ -193,7 +219,7 @@ static const char *device_program_denies(void)
 	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
 	attr.insns = (uintptr_t)program;
 	attr.insn_cnt = sizeof(program) / sizeof(program[0]);
-	attr.license = (uintptr_t)"Apache";
+	attr.license = (uintptr_t) "Apache";
 	fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 	if (fd < 0)
 		return problem("BPF_PROG_LOAD");

@@ -41,11 +41,11 @@ static const char *old_tables(void)
 
 static const char *old_extensions(void)
 {
-	static const char *const matches[] = { "addrtype", "bpf", "comment", "conntrack", "icmp", "limit", "mark",
-					       "connmark", "multiport", "owner", "physdev", "recent", "state",
-					       "statistic", "tcp", "udp", "u32", NULL };
-	static const char *const targets[] = { "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "REJECT", "LOG", "MARK",
-					       "CONNMARK", "TCPMSS", NULL };
+	static const char *const matches[] = { "addrtype", "bpf",	"comment",   "conntrack", "icmp",    "limit",
+					       "mark",	   "connmark",	"multiport", "owner",	  "physdev", "recent",
+					       "state",	   "statistic", "tcp",	     "udp",	  "u32",     NULL };
+	static const char *const targets[] = { "DNAT", "SNAT", "MASQUERADE", "REDIRECT", "REJECT",
+					       "LOG",  "MARK", "CONNMARK",   "TCPMSS",	 NULL };
 	const char *missing;
 
 	old_tables();
@@ -117,9 +117,10 @@ static const char *nft_families(void)
 /* An expression that the kernel knows is refused for its missing parameters (EINVAL), another one is not found. */
 static const char *nft_expressions(void)
 {
-	static const char *const names[] = { "bitwise", "byteorder", "cmp", "counter", "ct", "dynset", "fib", "hash",
-					     "immediate", "limit", "log", "lookup", "masq", "match", "meta", "nat",
-					     "numgen", "payload", "range", "redir", "reject", "rt", "target", NULL };
+	static const char *const names[] = { "bitwise", "byteorder", "cmp",	  "counter", "ct",     "dynset",
+					     "fib",	"hash",	     "immediate", "limit",   "log",    "lookup",
+					     "masq",	"match",     "meta",	  "nat",     "numgen", "payload",
+					     "range",	"redir",     "reject",	  "rt",	     "target", NULL };
 
 	for (const char *const *name = names; *name; name++) {
 		int fd = netlink_open(NETLINK_NETFILTER), error = rule_try(fd, NFPROTO_IPV4, *name);
@@ -146,8 +147,10 @@ static const char *tracking(void)
 	static const char *const paths[] = { "/proc/sys/net/netfilter/nf_conntrack_max",
 					     "/proc/sys/net/bridge/bridge-nf-call-iptables",
 					     "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
-					     "/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding",
-					     "/proc/sys/net/ipv4/conf/all/route_localnet", NULL };
+					     "/proc/sys/net/ipv4/ip_forward",
+					     "/proc/sys/net/ipv6/conf/all/forwarding",
+					     "/proc/sys/net/ipv4/conf/all/route_localnet",
+					     NULL };
 
 	for (const char *const *path = paths; *path; path++)
 		if (access(*path, F_OK) < 0)

@@ -22,12 +22,11 @@
 
 /* A minimal access list with one named user, in the kernel's on-disk form: what setfacl would write. */
 static const unsigned char acl[] = {
-	2, 0, 0, 0,
-	0x01, 0, 6, 0, 0xff, 0xff, 0xff, 0xff,		/* owner rw- */
-	0x02, 0, 4, 0, 1, 0, 0, 0,			/* user 1 r-- */
-	0x04, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,		/* group r-- */
-	0x10, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,		/* mask r-- */
-	0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,		/* others --- */
+	2,    0, 0, 0, 0x01, 0,	   6,	 0,    0xff, 0xff, 0xff, 0xff, /* owner rw- */
+	0x02, 0, 4, 0, 1,    0,	   0,	 0,			       /* user 1 r-- */
+	0x04, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,			       /* group r-- */
+	0x10, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,			       /* mask r-- */
+	0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,			       /* others --- */
 };
 
 /* File capabilities, version 2: cap_net_bind_service, effective. */
@@ -35,9 +34,10 @@ static const unsigned char capability[] = { 1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 
 
 static const char *registered(void)
 {
-	static const char *const names[] = { "ext4", "ext2", "ext3", "erofs", "squashfs", "overlay", "tmpfs", "fuse",
-					     "fuseblk", "fusectl", "virtiofs", "proc", "sysfs", "devtmpfs", "devpts",
-					     "mqueue", "hugetlbfs", "cgroup", "cgroup2", "bpf", "binfmt_misc", NULL };
+	static const char *const names[] = { "ext4",	"ext2",	    "ext3",	   "erofs",   "squashfs",  "overlay",
+					     "tmpfs",	"fuse",	    "fuseblk",	   "fusectl", "virtiofs",  "proc",
+					     "sysfs",	"devtmpfs", "devpts",	   "mqueue",  "hugetlbfs", "cgroup",
+					     "cgroup2", "bpf",	    "binfmt_misc", NULL };
 	const char *missing = words_missing("/proc/filesystems", names);
 
 	return missing ? problem("no %s", missing) : NULL;
@@ -145,7 +145,8 @@ static const char *overlay_writes_to_upper(void)
 	mkdir("/mnt/work", 0755);
 	mkdir("/mnt/merged", 0755);
 	close(open("/mnt/lower/file", O_CREAT | O_WRONLY, 0644));
-	if (mount("overlay", "/mnt/merged", "overlay", 0, "lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work") < 0)
+	if (mount("overlay", "/mnt/merged", "overlay", 0, "lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work") <
+	    0)
 		return problem("mount");
 	if (!file_write("/mnt/merged/file", "new") || unlink("/mnt/merged/file") < 0)
 		return problem("write and unlink");

@@ -146,19 +146,18 @@ static void probe_run(const struct probe *probe)
 
 int main(void)
 {
-	static const struct probe *const tables[] = { device_probes, process_probes, cgroup_probes, fs_probes,
-						      net_probes, filter_probes };
+	static const struct probe *const tables[] = { device_probes, process_probes, cgroup_probes,
+						      fs_probes,     net_probes,     filter_probes };
 	struct utsname name;
 	char line[256];
 
-	if (getpid() != 1)	/* run as the interpreter of a script, by a probe */
+	if (getpid() != 1) /* run as the interpreter of a script, by a probe */
 		return 42;
 	if (ioperm(CONSOLE_PORT, 1, 1) < 0)
 		return 1;
 	mkdir("/mnt", 0755);
 	if (mount("proc", "/proc", "proc", 0, NULL) < 0 || mount("sysfs", "/sys", "sysfs", 0, NULL) < 0 ||
-	    mount("dev", "/dev", "devtmpfs", 0, NULL) < 0 ||
-	    mount("cgroup", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0)
+	    mount("dev", "/dev", "devtmpfs", 0, NULL) < 0 || mount("cgroup", "/sys/fs/cgroup", "cgroup2", 0, NULL) < 0)
 		emit("not ok base: cannot mount proc, sysfs, devtmpfs and cgroup2\n");
 	uname(&name);
 	snprintf(line, sizeof(line), "kernel %s %s\n", name.release, name.version);

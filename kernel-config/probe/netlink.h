@@ -10,7 +10,7 @@
 struct message {
 	_Alignas(8) unsigned char bytes[8192];
 	size_t used;
-	size_t start;		/* offset of the open message's header */
+	size_t start; /* offset of the open message's header */
 };
 
 /** netlink_open - a bound socket of a netlink protocol, or -1 with errno. */

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct probe {
-	const char *name;		/* the property that holds; NULL ends a table */
+	const char *name; /* the property that holds; NULL ends a table */
 	const char *(*run)(void);
 };
 
@@ -17,8 +17,7 @@ extern const struct probe device_probes[], process_probes[], cgroup_probes[], fs
 	filter_probes[];
 
 /** problem - formats a message with the text of errno; valid until the next call. Never NULL. */
-__attribute__((format(printf, 1, 2)))
-const char *problem(const char *format, ...);
+__attribute__((format(printf, 1, 2))) const char *problem(const char *format, ...);
 
 /** file_read - reads at most size - 1 bytes of a file as a string, final newline removed; false on error. */
 bool file_read(const char *path, char *text, unsigned long size);

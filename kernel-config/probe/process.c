@@ -50,8 +50,13 @@ static const char *namespaces(void)
 		int flag;
 		const char *file;
 	} kinds[] = {
-		{ CLONE_NEWNS, "mnt" }, { CLONE_NEWUTS, "uts" }, { CLONE_NEWIPC, "ipc" }, { CLONE_NEWPID, "pid" },
-		{ CLONE_NEWNET, "net" }, { CLONE_NEWCGROUP, "cgroup" }, { 0x80 /* CLONE_NEWTIME */, "time" },
+		{ CLONE_NEWNS, "mnt" },
+		{ CLONE_NEWUTS, "uts" },
+		{ CLONE_NEWIPC, "ipc" },
+		{ CLONE_NEWPID, "pid" },
+		{ CLONE_NEWNET, "net" },
+		{ CLONE_NEWCGROUP, "cgroup" },
+		{ 0x80 /* CLONE_NEWTIME */, "time" },
 		{ CLONE_NEWUSER, "user" },
 	};
 	char path[64];
@@ -210,7 +215,8 @@ static const char *tracing(void)
 
 static const char *performance_events(void)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
 					.config = PERF_COUNT_SW_CPU_CLOCK };
 
 	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0) < 0 ? problem("perf_event_open") : NULL;
@@ -262,7 +268,8 @@ static const char *seccomp_filter(void)
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &actions[i]) < 0)
 			return problem("action %#x", actions[i]);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		return problem("filter refused");
 	errno = 0;
 	if (syscall(SYS_getppid) != -1 || errno != 77)
@@ -352,14 +359,24 @@ static const char *checkpoint_fields(void)
 
 static const char *proc_fields(void)
 {
-	static const char *const paths[] = { "/proc/self/smaps", "/proc/self/pagemap", "/proc/self/oom_score_adj",
-					     "/proc/self/timens_offsets", "/proc/self/cgroup",
-					     "/proc/self/mountinfo", "/proc/pressure/cpu", "/proc/pressure/memory",
-					     "/proc/pressure/io", "/proc/keys", "/proc/sys/kernel/seccomp",
+	static const char *const paths[] = { "/proc/self/smaps",
+					     "/proc/self/pagemap",
+					     "/proc/self/oom_score_adj",
+					     "/proc/self/timens_offsets",
+					     "/proc/self/cgroup",
+					     "/proc/self/mountinfo",
+					     "/proc/pressure/cpu",
+					     "/proc/pressure/memory",
+					     "/proc/pressure/io",
+					     "/proc/keys",
+					     "/proc/sys/kernel/seccomp",
 					     "/proc/sys/net/ipv4/ip_unprivileged_port_start",
-					     "/proc/sys/net/ipv4/ping_group_range", "/proc/sys/fs/mqueue/msg_max",
-					     "/proc/sys/kernel/shmmax", "/proc/sys/user/max_user_namespaces",
-					     "/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/core_pattern",
+					     "/proc/sys/net/ipv4/ping_group_range",
+					     "/proc/sys/fs/mqueue/msg_max",
+					     "/proc/sys/kernel/shmmax",
+					     "/proc/sys/user/max_user_namespaces",
+					     "/proc/sys/vm/overcommit_memory",
+					     "/proc/sys/kernel/core_pattern",
 					     NULL };
 
 	for (const char *const *path = paths; *path; path++)
