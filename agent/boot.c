@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What PID 1 does before the loop. Nothing here depends on a guest process; the host controls the command line.
+ * What PID 1 does before the loop. Nothing here depends on a guest process; the host controls the
+ * command line.
  *
- * The initramfs is the root of the mount tree and cannot be pivoted away (pivot_root(2)). So its copy is mounted over
- * it first, and everything else on that copy: a container's pivot then drops all of the agent's mounts, and what is left
- * at the bottom is an initramfs with nothing mounted on it.
+ * The initramfs is the root of the mount tree and cannot be pivoted away (pivot_root(2)). So its
+ * copy is mounted over it first, and everything else on that copy: a container's pivot then drops
+ * all of the agent's mounts, and what is left at the bottom is an initramfs with nothing mounted on
+ * it.
  */
 #include "boot.h"
 
@@ -146,7 +148,10 @@ bool boot_word(const char *word, char *value, unsigned long cap)
 	return false;
 }
 
-/* The kernel's own default allows a guest of little memory a few hundred threads: less than a container of a host has. */
+/*
+ * The kernel's own default allows a guest of little memory a few hundred threads: less than a
+ * container of a host has.
+ */
 static void thread_limit(void)
 {
 	struct sysinfo info;

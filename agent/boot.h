@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What PID 1 does before the loop: the guest's file systems, limits, command line; and how it ends the VM.
+ * What PID 1 does before the loop: the guest's file systems, limits, command line; and how it ends
+ * the VM.
  */
 #ifndef HUSK_AGENT_BOOT_H
 #define HUSK_AGENT_BOOT_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's cgroup v2 tree. Called by the loop; cgroup_remove_tree() and cgroup_each_pid() by jobs too. A container
- * with a writable cgroup mount controls the names, number and depth of directories below its own.
+ * The guest's cgroup v2 tree. Called by the loop; cgroup_remove_tree() and cgroup_each_pid() by
+ * jobs too. A container with a writable cgroup mount controls the names, number and depth of
+ * directories below its own.
  */
 #include "cgroup.h"
 #include "log.h"
@@ -25,7 +26,10 @@
 
 static char mount_point[256];
 
-/* Enable every controller that `dir` has for its children. One at a time: one that refuses does not spoil the others. */
+/*
+ * Enable every controller that `dir` has for its children. One at a time: one that refuses does not
+ * spoil the others.
+ */
 static void enable_controllers(int dir)
 {
 	char list[512], word[64], *save = NULL;
@@ -86,7 +90,10 @@ int cgroup_make(const char *cid, unsigned int slot, char *path, size_t cap)
 {
 	int n, fd;
 
-	/* a long id is cut; the slot keeps the name unique, the prefix keeps it apart from the kernel's files */
+	/*
+	 * a long id is cut; the slot keeps the name unique, the prefix keeps it apart from the
+	 * kernel's files
+	 */
 	if (strlen(cid) < CGROUP_NAME_MAX)
 		n = snprintf(path, cap, "%s/" PARENT "/ct-%s", mount_point, cid);
 	else

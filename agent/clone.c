@@ -2,8 +2,8 @@
 /*
  * Making a child. The only place where the agent forks a process of a container.
  *
- * A pid namespace cannot be entered by a process that exists, only by its children: the agent sets that of its children for
- * the one call, and sets it back.
+ * A pid namespace cannot be entered by a process that exists, only by its children: the agent sets
+ * that of its children for the one call, and sets it back.
  */
 #include "clone.h"
 #include "log.h"

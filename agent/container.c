@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The containers of this VM: table and life. The loop runs it. The host controls the plans; a container's processes
- * control when they end and what happens below their cgroup.
+ * The containers of this VM: table and life. The loop runs it. The host controls the plans; a
+ * container's processes control when they end and what happens below their cgroup.
  *
- * Theory of operation. A container is its init process, a cgroup, and what sessions wait for. Its end has stages, each
- * reached by an event, none waited for:
+ * Theory of operation. A container is its init process, a cgroup, and what sessions wait for. Its
+ * end has stages, each reached by an event, none waited for:
  *
  *   init dead -> everything else in the cgroup dead -> dirty shares written back -> init's output relayed -> EXIT
  *   doomed (DESTROY, or the init session closed) -> cgroup empty -> cgroup removed -> forgotten
  *
- * With a pid namespace of its own the second step is the kernel's work, otherwise cgroup.kill does it. "Empty" is
- * told by inotify on cgroup.events. Timers bound the stages that a stuck file system could hold up.
+ * With a pid namespace of its own the second step is the kernel's work, otherwise cgroup.kill does
+ * it. "Empty" is told by inotify on cgroup.events. Timers bound the stages that a stuck file system
+ * could hold up.
  */
 #include "container.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The containers of this VM: table and life, from CREATE to DESTROY. All functions are the loop's; none blocks.
- * Requests answer through session_ok() and session_fail(), at once or later.
+ * The containers of this VM: table and life, from CREATE to DESTROY. All functions are the loop's;
+ * none blocks. Requests answer through session_ok() and session_fail(), at once or later.
  */
 #ifndef HUSK_AGENT_CONTAINER_H
 #define HUSK_AGENT_CONTAINER_H
@@ -78,7 +78,10 @@ struct job *container_writeback(void (*done)(void *ctx, const struct fault *f, c
 void container_process_maps(struct process *p);
 void container_process_ready(struct process *p);
 void container_process_started(struct process *p);
-/* Before it was executed; answered here. p is freed by the caller unless its container was created already. */
+/*
+ * Before it was executed; answered here. p is freed by the caller unless its container was created
+ * already.
+ */
 void container_process_failed(struct process *p, const struct fault *f);
 void container_process_dead(struct process *p);
 void container_process_gone(struct process *p); /* EXIT is sent, or nobody wants it */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests about a container that is there. The loop runs it; what may block is a job. The error texts of
- * STAGE_STATE are the ones that engines match.
+ * Requests about a container that is there. The loop runs it; what may block is a job. The error
+ * texts of STAGE_STATE are the ones that engines match.
  */
 #include "control.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests about a container that is there: signals, pause, limits, statistics, waiting. Each answers its session.
+ * Requests about a container that is there: signals, pause, limits, statistics, waiting. Each
+ * answers its session.
  */
 #ifndef HUSK_AGENT_CONTROL_H
 #define HUSK_AGENT_CONTROL_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copying a directory tree of the image onto a fresh tmpfs (mount option tmpcopyup). Runs in the container's child.
- * The image controls depth, names and file types: symbolic links are copied as such and never followed, the depth has a
- * limit, and the tmpfs's own size limits the bytes.
+ * Copying a directory tree of the image onto a fresh tmpfs (mount option tmpcopyup). Runs in the
+ * container's child. The image controls depth, names and file types: symbolic links are copied as
+ * such and never followed, the depth has a limit, and the tmpfs's own size limits the bytes.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,7 +27,10 @@ static int copy_xattrs(int from, int to)
 	for (char *n = names; len > 0 && n < names + len; n += strlen(n) + 1) {
 		ssize_t size = fgetxattr(from, n, value, sizeof(value));
 
-		/* what a tmpfs cannot hold (trusted.* of an overlay, user.* before 6.6) is left behind */
+		/*
+		 * what a tmpfs cannot hold (trusted.* of an overlay, user.* before 6.6) is left
+		 * behind
+		 */
 		if (size >= 0 && fsetxattr(to, n, value, (size_t)size, 0) && errno != EOPNOTSUPP && errno != EPERM)
 			return -errno;
 	}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials and limits of a container process. Runs in its child; raw system calls, because a child of clone3(2) must
- * not rely on libc's idea of its threads.
+ * Credentials and limits of a container process. Runs in its child; raw system calls, because a
+ * child of clone3(2) must not rely on libc's idea of its threads.
  *
- * Order. The plan's compiler decides it. Two orders work: a filter without no-new-privs first, while CAP_SYS_ADMIN
- * is there, then user and capabilities; or user, capabilities, no-new-privs, filter last.
+ * Order. The plan's compiler decides it. Two orders work: a filter without no-new-privs first,
+ * while CAP_SYS_ADMIN is there, then user and capabilities; or user, capabilities, no-new-privs,
+ * filter last.
  */
 #include "creds.h"
 
@@ -100,7 +101,10 @@ int creds_caps(const struct plan_caps *c)
 	}
 	if (r)
 		return r;
-	/* what is not to be had here (an unknown one, or one that the caller lost) cannot be given: as runc, go on without */
+	/*
+	 * what is not to be had here (an unknown one, or one that the caller lost) cannot be given:
+	 * as runc, go on without
+	 */
 	want = c->permitted & permitted;
 	r = caps_write(c->effective & want, want, c->inheritable & (inheritable | (permitted & c->bounding)));
 	if (r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a process may do: user, groups, capabilities, limits, seccomp, scheduling. Called by the child, in the
- * plan's order, on itself. Each returns 0 or -errno.
+ * What a process may do: user, groups, capabilities, limits, seccomp, scheduling. Called by the
+ * child, in the plan's order, on itself. Each returns 0 or -errno.
  */
 #ifndef HUSK_AGENT_CREDS_H
 #define HUSK_AGENT_CREDS_H
@@ -17,7 +17,10 @@ int creds_become_root(void);
 /* Groups, ids, umask. Keeps the permitted capabilities for creds_caps(). */
 int creds_user(const struct plan_user *u, const uint32_t *gids);
 
-/* Bounding, then effective, permitted, inheritable, ambient. Capabilities that this kernel does not know are left out. */
+/*
+ * Bounding, then effective, permitted, inheritable, ambient. Capabilities that this kernel does not
+ * know are left out.
+ */
 int creds_caps(const struct plan_caps *c);
 
 int creds_rlimit(const struct plan_rlimit *r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What went wrong, as the ERROR frame will say it: errno, stage and a text. Filled where the thing goes wrong.
+ * What went wrong, as the ERROR frame will say it: errno, stage and a text. Filled where the thing
+ * goes wrong.
  */
 #ifndef HUSK_AGENT_FAULT_H
 #define HUSK_AGENT_FAULT_H
@@ -17,7 +18,8 @@ struct fault {
 
 /**
  * fault_set() - fill *f
- * @stage: enum wire_stage; the host makes the final words of it: STAGE_LOOKUP, _EXEC and _CWD take the bare path
+ * @stage: enum wire_stage; the host makes the final words of it: STAGE_LOOKUP, _EXEC and _CWD take
+ * the bare path
  * @err:   positive or negative errno
  *
  * Return: -1, to be returned on.

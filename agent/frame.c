@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames of a session. The host controls what arrives: a header's type, channel and length are checked together
- * before its payload is awaited.
+ * Frames of a session. The host controls what arrives: a header's type, channel and length are
+ * checked together before its payload is awaited.
  */
 #include "frame.h"
 
@@ -12,7 +12,9 @@
 
 #define OUTQ_KEEP 16384u /* an idle queue keeps no more */
 
-/* Lengths that each request may have; { 0, 0 } entries of the enum's gaps are refused by `known`. */
+/*
+ * Lengths that each request may have; { 0, 0 } entries of the enum's gaps are refused by `known`.
+ */
 static bool header_ok(const struct wire_hdr *h)
 {
 	uint32_t min = 0, max = 0;

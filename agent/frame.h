@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames (wire.h) of one connection: splitting what arrives, queueing what leaves. No system calls but write(2).
+ * Frames (wire.h) of one connection: splitting what arrives, queueing what leaves. No system calls
+ * but write(2).
  */
 #ifndef HUSK_AGENT_FRAME_H
 #define HUSK_AGENT_FRAME_H
@@ -20,8 +21,8 @@ struct frame {
 };
 
 /*
- * The first frame in `buf`. Bytes it takes, 0 when it is not complete yet, -EPROTO when its header breaks a rule
- * for frames of the host.
+ * The first frame in `buf`. Bytes it takes, 0 when it is not complete yet, -EPROTO when its header
+ * breaks a rule for frames of the host.
  */
 int frame_split(const uint8_t *buf, size_t len, struct frame *f);
 
@@ -37,7 +38,10 @@ int outq_frame(struct outq *q, uint8_t type, uint8_t chan, const void *a, size_t
 /* Append bytes as they are. 0 or -ENOMEM. */
 int outq_bytes(struct outq *q, const void *data, size_t len);
 
-/* Write what the (non-blocking) fd takes now. Bytes written or -errno; outq_pending() tells what is left. */
+/*
+ * Write what the (non-blocking) fd takes now. Bytes written or -errno; outq_pending() tells what is
+ * left.
+ */
 ssize_t outq_write(struct outq *q, int fd);
 
 static inline size_t outq_pending(const struct outq *q)

@@ -66,7 +66,10 @@ uint32_t idmap_outside(const struct idmap *m, int kind, uint32_t id)
 
 int idmap_write(const struct idmap *m, pid_t pid)
 {
-	/* the gid map first: the order does not matter to the kernel, but a failure shows before ids change */
+	/*
+	 * the gid map first: the order does not matter to the kernel, but a failure shows before
+	 * ids change
+	 */
 	for (int kind = 1; kind >= 0; kind--) {
 		char file[64], text[IDMAP_LINES * 36];
 		size_t len = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Forked workers. A job is done when its pipe is at its end and its process reaped, in whichever order.
- * Protocol of the pipe: the result's bytes; when the exit status is 1, a struct fault instead.
+ * Forked workers. A job is done when its pipe is at its end and its process reaped, in whichever
+ * order. Protocol of the pipe: the result's bytes; when the exit status is 1, a struct fault
+ * instead.
  */
 #include "job.h"
 

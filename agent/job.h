@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work that may block (file system syncs, driver binds, reading another process's memory) is done in a forked
- * child; its result comes back through a pipe and the loop goes on meanwhile.
+ * Work that may block (file system syncs, driver binds, reading another process's memory) is done
+ * in a forked child; its result comes back through a pipe and the loop goes on meanwhile.
  */
 #ifndef HUSK_AGENT_JOB_H
 #define HUSK_AGENT_JOB_H
@@ -28,7 +28,8 @@ typedef void (*job_done)(void *ctx, const struct fault *f, const uint8_t *data, 
  * @keep: a fd that fn uses, or -1; the child has no other of ours
  * @timeout_ms: after that the child is killed and done() called with ETIMEDOUT
  *
- * Return: the job, valid until done() is called or job_cancel(); NULL with errno when it could not be started.
+ * Return: the job, valid until done() is called or job_cancel(); NULL with errno when it could not
+ * be started.
  */
 struct job *job_start(job_fn fn, void *arg, int keep, job_done done, void *ctx, unsigned int timeout_ms);
 

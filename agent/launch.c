@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From arguments and environment to a running program. Runs in the child, as the last steps before execve(2). The image
- * controls /etc/passwd, every executable and the directories of PATH.
+ * From arguments and environment to a running program. Runs in the child, as the last steps before
+ * execve(2). The image controls /etc/passwd, every executable and the directories of PATH.
  *
- * Under a seccomp filter that was loaded early, calls newer than the filter's author may be refused: each of them has
- * an older one behind it.
+ * Under a seccomp filter that was loaded early, calls newer than the filter's author may be
+ * refused: each of them has an older one behind it.
  */
 #include "launch.h"
 
@@ -50,7 +50,10 @@ static const char **list_to_array(const struct plan_list *l, size_t extra)
 	return a;
 }
 
-/* "name:password:uid:gid:comment:home:shell": the home of uid, NULL when the line is somebody else's. */
+/*
+ * "name:password:uid:gid:comment:home:shell": the home of uid, NULL when the line is somebody
+ * else's.
+ */
 static char *passwd_home(char *line, uint32_t uid)
 {
 	char *field[7];
@@ -112,8 +115,8 @@ int launch_prepare(struct launch *l, const struct plan_list *args, const struct 
 /* ---- the executable ---- */
 
 /*
- * 0 when the process may execute `file`. Links of /proc that jump elsewhere (/proc/self/exe is the agent) are no
- * executables: ELOOP.
+ * 0 when the process may execute `file`. Links of /proc that jump elsewhere (/proc/self/exe is the
+ * agent) are no executables: ELOOP.
  */
 static int check_executable(const char *file)
 {
@@ -137,7 +140,10 @@ static int check_executable(const char *file)
 	return r;
 }
 
-/* Search PATH for a bare name. What cannot be executed there is passed over, as Go's LookPath does for runc. */
+/*
+ * Search PATH for a bare name. What cannot be executed there is passed over, as Go's LookPath does
+ * for runc.
+ */
 static int search_path(struct launch *l, const char *name)
 {
 	const char *dirs = env_get(l->envp, "PATH");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From arguments and environment to a running program: HOME, the executable lookup, startContainer hooks, execve.
- * Called by the child, inside the container's root.
+ * From arguments and environment to a running program: HOME, the executable lookup, startContainer
+ * hooks, execve. Called by the child, inside the container's root.
  */
 #ifndef HUSK_AGENT_LAUNCH_H
 #define HUSK_AGENT_LAUNCH_H
@@ -30,7 +30,10 @@ struct launch {
 int launch_prepare(struct launch *l, const struct plan_list *args, const struct plan_list *env, int root, uint32_t uid,
 		   struct fault *f);
 
-/* Find the executable with the credentials, directory and PATH of the process. 0, or -1 with *f (STAGE_LOOKUP). */
+/*
+ * Find the executable with the credentials, directory and PATH of the process. 0, or -1 with *f
+ * (STAGE_LOOKUP).
+ */
 int launch_lookup(struct launch *l, struct fault *f);
 
 /* Run one OP_HOOK and wait for it. 0, or -1 with *f (STAGE_HOOK). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's voice: lines in the kernel log. Containers can be the reason for a line, never its length or number of
- * lines per event.
+ * The agent's voice: lines in the kernel log. Containers can be the reason for a line, never its
+ * length or number of lines per event.
  */
 #include "log.h"
 

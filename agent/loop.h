@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's event loop: file descriptors and timers. One thread; one event at a time, so that a callback may
- * free any watch or timer, its own included.
+ * The agent's event loop: file descriptors and timers. One thread; one event at a time, so that a
+ * callback may free any watch or timer, its own included.
  */
 #ifndef HUSK_AGENT_LOOP_H
 #define HUSK_AGENT_LOOP_H
@@ -28,7 +28,8 @@ int loop_init(void);
 
 /**
  * watch_set() - wait for other events on w->fd
- * @events: EPOLL*; 0 stops watching, and must come before the fd is closed. EPOLLERR alone keeps watching for
+ * @events: EPOLL*; 0 stops watching, and must come before the fd is closed. EPOLLERR alone keeps
+ * watching for
  *          errors and hang-ups
  *
  * Return: 0 or -errno.
@@ -43,12 +44,15 @@ void timer_start(struct timer *t, uint64_t delay_ns);
 void timer_stop(struct timer *t);
 
 /*
- * Call fn once before the loop sleeps, or after a few more events when it does not come to rest: for work that is cheaper
- * when collected. Holds for one call.
+ * Call fn once before the loop sleeps, or after a few more events when it does not come to rest:
+ * for work that is cheaper when collected. Holds for one call.
  */
 void loop_before_sleep(void (*fn)(void));
 
-/* Wait for one event, at most max_ms (-1: for ever), and handle it. 1 when something was handled, 0, or -errno. */
+/*
+ * Wait for one event, at most max_ms (-1: for ever), and handle it. 1 when something was handled,
+ * 0, or -errno.
+ */
 int loop_once(int max_ms);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clock and CPUs of the VM. Setting CPUs runs in a job: bringing one on or off line stops the machine for a moment.
+ * Clock and CPUs of the VM. Setting CPUs runs in a job: bringing one on or off line stops the
+ * machine for a moment.
  */
 #include "machine.h"
 

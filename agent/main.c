@@ -2,8 +2,9 @@
 /*
  * husk-agent: PID 1 of the guest. Boots the user space of the VM, then serves the host over vsock.
  *
- * One thread, one loop. Only the host may connect: a container that opens a vsock socket of its own reaches nobody
- * (the kernel has no loopback transport, the VMM refuses), and a peer that is not the host is turned away here.
+ * One thread, one loop. Only the host may connect: a container that opens a vsock socket of its own
+ * reaches nobody (the kernel has no loopback transport, the VMM refuses), and a peer that is not
+ * the host is turned away here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,9 @@ int main(void)
 		(void)fprintf(stderr, "husk-agent is the init of a husk guest; it does nothing elsewhere\n");
 		return 2;
 	}
-	/* nobody but root's own ptrace rights looks into us, or into children before they execute */
+	/*
+	 * nobody but root's own ptrace rights looks into us, or into children before they execute
+	 */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	umask(0022);
 	boot_mounts();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mounts of a container. Runs in its child, in a mount namespace of its own; the image controls what the target
- * paths lead to.
+ * The mounts of a container. Runs in its child, in a mount namespace of its own; the image controls
+ * what the target paths lead to.
  *
- * Theory of operation. A mount is an fd from its making to its place, so nothing is looked up twice:
+ * Theory of operation. A mount is an fd from its making to its place, so nothing is looked up
+ * twice:
  *
  *   1. take   a bind is a detached clone of its source (open_tree(2)); a file system is mounted on a stage that only
  *             this namespace sees, and opened there;
@@ -11,8 +12,8 @@
  *   3. place  the target is resolved inside the root to an O_PATH fd, made if need be, and the mount is moved
  *             onto that fd (move_mount(2)); propagation comes last, because only then is it attached.
  *
- * The agent's own files are reachable until OP_PIVOT. What later operations need of them (the null device for
- * OP_MASK) is cloned before: a clone is not part of the tree that the pivot throws away.
+ * The agent's own files are reachable until OP_PIVOT. What later operations need of them (the null
+ * device for OP_MASK) is cloned before: a clone is not part of the tree that the pivot throws away.
  */
 #include "mount.h"
 
@@ -66,8 +67,8 @@ static int take_new(const char *source, const char *type, uint64_t flags, const 
 }
 
 /*
- * What a user namespace may not mount because it does not own the network (sysfs) or pid (proc) namespace it
- * would show, or has no cgroup namespace: the agent's own mount shows the same.
+ * What a user namespace may not mount because it does not own the network (sysfs) or pid (proc)
+ * namespace it would show, or has no cgroup namespace: the agent's own mount shows the same.
  */
 static int take_substitute(const struct mounts *m, const struct plan_mount *pm, const char *type)
 {
@@ -130,7 +131,10 @@ static int target_open(struct mounts *m, const char *type, int from, const char 
 {
 	struct stat st = { .st_mode = S_IFDIR };
 
-	/* a link at /proc or /sys would let the image choose what the later sysctls and masks apply to */
+	/*
+	 * a link at /proc or /sys would let the image choose what the later sysctls and masks apply
+	 * to
+	 */
 	if (strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0)
 		return path_make_nolinks(m->root, target);
 	if (fstat(from, &st))
@@ -305,7 +309,10 @@ int mount_pivot(struct mounts *m, const struct plan_pivot *p, struct fault *f)
 		if (r)
 			return fault_set(f, STAGE_SETUP, r, "move the root file system to /");
 	} else {
-		/* the old root lands on top of the new one and is taken off at once: no directory is needed for it */
+		/*
+		 * the old root lands on top of the new one and is taken off at once: no directory
+		 * is needed for it
+		 */
 		old = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		r = old < 0 || fchdir(m->root) ? -errno : sys_pivot_root(".", ".");
 		if (r == 0 && (fchdir(old) || umount2(".", MNT_DETACH) || chdir("/")))
@@ -334,7 +341,10 @@ static bool is_absent(int r)
 	return r == -ENOENT || r == -ENOTDIR;
 }
 
-/* The first cover is the mount itself; later ones are clones of it where it stands, as only a placed mount has clones. */
+/*
+ * The first cover is the mount itself; later ones are clones of it where it stands, as only a
+ * placed mount has clones.
+ */
 static int cover(struct mount_cover *c, int target)
 {
 	int fd, r;

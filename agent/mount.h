@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mounts of a container, made by its child in the new mount namespace (plan.h, operations 32 and on).
+ * The mounts of a container, made by its child in the new mount namespace (plan.h, operations 32
+ * and on).
  */
 #ifndef HUSK_AGENT_MOUNT_H
 #define HUSK_AGENT_MOUNT_H
@@ -11,7 +12,10 @@
 #include "fault.h"
 #include "plan.h"
 
-/* The agent's own folder. boot_dirs() makes it and the places in it where mounts stand before they are moved. */
+/*
+ * The agent's own folder. boot_dirs() makes it and the places in it where mounts stand before they
+ * are moved.
+ */
 #define MOUNT_RUN "/run/husk"
 #define MOUNT_STAGE MOUNT_RUN "/mnt"
 #define MOUNT_ROOT MOUNT_RUN "/root"

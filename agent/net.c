@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's network interfaces. Runs in a job, because binding a driver and rtnl can wait. The messages are the
- * host kernel's; they are taken apart and put together anew, so that only known attributes reach this kernel, and every
- * interface index is the guest's.
+ * The guest's network interfaces. Runs in a job, because binding a driver and rtnl can wait. The
+ * messages are the host kernel's; they are taken apart and put together anew, so that only known
+ * attributes reach this kernel, and every interface index is the guest's.
  *
- * Routes can depend on each other (a gateway behind an on-link route, a route through a prefix that comes
- * later): those that fail are tried again after the others, for as long as that brings any forward.
+ * Routes can depend on each other (a gateway behind an on-link route, a route through a prefix that
+ * comes later): those that fail are tried again after the others, for as long as that brings any
+ * forward.
  */
 #include "net.h"
 
@@ -94,7 +95,9 @@ static void copy_attrs(struct rtnl_msg *m, struct rtnl_attrs attrs, const uint16
 				rtnl_put(m, a.type, a.data, a.len);
 }
 
-/* Fixed part and attributes of a message; the fixed part is zero-filled when the message is short. */
+/*
+ * Fixed part and attributes of a message; the fixed part is zero-filled when the message is short.
+ */
 static struct rtnl_attrs take_fixed(const struct nlmsghdr *h, void *fixed, size_t len)
 {
 	const uint8_t *p = (const uint8_t *)h + sizeof(*h);
@@ -269,7 +272,10 @@ static int change_addr(struct net *n, const struct nlmsghdr *h)
 	while (rtnl_next(&attrs, &a))
 		if (a.type == IFA_FLAGS && a.len == sizeof(flags))
 			memcpy(&flags, a.data, sizeof(flags));
-	/* the state of the host's own duplicate detection; it has been done, and the kernel sets the rest by itself */
+	/*
+	 * the state of the host's own duplicate detection; it has been done, and the kernel sets
+	 * the rest by itself
+	 */
 	flags &= ~(uint32_t)(IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_OPTIMISTIC | IFA_F_PERMANENT | IFA_F_DEPRECATED |
 			     (ifa.ifa_family == AF_INET ? IFA_F_SECONDARY : IFA_F_TEMPORARY));
 	if (ifa.ifa_family == AF_INET6)
@@ -346,7 +352,10 @@ static int build_route(const struct net *n, const struct nlmsghdr *h, uint16_t f
 	return 0;
 }
 
-/* Routes that the kernel makes from addresses by itself, and those of the local table, are the guest kernel's own. */
+/*
+ * Routes that the kernel makes from addresses by itself, and those of the local table, are the
+ * guest kernel's own.
+ */
 static bool is_kernels(const struct nlmsghdr *h)
 {
 	struct rtmsg rt;

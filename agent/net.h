@@ -23,7 +23,10 @@ struct net_args {
 	int ifindex;
 };
 
-/* job_fn: apply the messages to the interface of the slot. Writes struct net_result to `out` on success. */
+/*
+ * job_fn: apply the messages to the interface of the slot. Writes struct net_result to `out` on
+ * success.
+ */
 int net_apply(void *args, int out, struct fault *f);
 
 /* What the loop has to remember of a job: which interface of the host a slot stands for. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NIC slots, by sysfs. Runs in the network job. An empty slot is a virtio-mmio device of type 0, which the driver refused at
- * boot; when the VMM has plugged a NIC, binding the driver again probes it.
+ * NIC slots, by sysfs. Runs in the network job. An empty slot is a virtio-mmio device of type 0,
+ * which the driver refused at boot; when the VMM has plugged a NIC, binding the driver again probes
+ * it.
  */
 #include "net_slot.h"
 

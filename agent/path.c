@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths inside a container's root; runs in the container's child, before the process exists. The image controls
- * every name, link and file type; a further container of the pod may change them meanwhile.
+ * Paths inside a container's root; runs in the container's child, before the process exists. The
+ * image controls every name, link and file type; a further container of the pod may change them
+ * meanwhile.
  */
 #include "path.h"
 
@@ -61,9 +62,10 @@ static int make_one(int dir, const char *name, enum path_kind kind, mode_t mode)
 }
 
 /*
- * Walk down from the root and make what is missing. `dir` always holds what the path up to `start` resolved to, so a new
- * name is made in the directory that was found, not in one found again. A dangling link is replaced by its target in
- * *path and the walk begins anew: returns -ERESTART then.
+ * Walk down from the root and make what is missing. `dir` always holds what the path up to `start`
+ * resolved to, so a new name is made in the directory that was found, not in one found again. A
+ * dangling link is replaced by its target in *path and the walk begins anew: returns -ERESTART
+ * then.
  */
 static int make_walk(int root, char **path, enum path_kind kind, mode_t mode)
 {

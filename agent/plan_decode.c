@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest plan's checked reader. Everything in a plan comes over the wire and is believed only after
- * plan_open() has walked it once; what executes it then trusts lengths and strings, not values.
+ * The guest plan's checked reader. Everything in a plan comes over the wire and is believed only
+ * after plan_open() has walked it once; what executes it then trusts lengths and strings, not
+ * values.
  *
  * One table tells the shape of each operation; one walker serves both the check and the execution.
  */
@@ -197,7 +198,10 @@ static const char *split(const struct shape *s, const uint8_t *payload, uint32_t
 	return take_tail(&r, s, item) ? NULL : "wrong length";
 }
 
-/* The operation at `off`, which is moved behind it. NULL, or what is wrong; *shape when it is known. */
+/*
+ * The operation at `off`, which is moved behind it. NULL, or what is wrong; *shape when it is
+ * known.
+ */
 static const char *step(const struct plan *p, uint32_t *off, const struct shape **shape, struct plan_item *item)
 {
 	const struct plan_op *op = (const void *)(p->data + *off);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading a guest plan (plan.h): plan_open() checks every length, count and string once, plan_next() walks.
- * Pure: no system calls. Also used by the fuzzer and by unit tests on the host.
+ * Reading a guest plan (plan.h): plan_open() checks every length, count and string once,
+ * plan_next() walks. Pure: no system calls. Also used by the fuzzer and by unit tests on the host.
  */
 #ifndef HUSK_AGENT_PLAN_DECODE_H
 #define HUSK_AGENT_PLAN_DECODE_H
@@ -67,7 +67,10 @@ const char *plan_list_next(const char *s);
 /* "MOUNT"; a constant for unknown ones. */
 const char *plan_op_name(uint16_t op);
 
-/* May the name be a directory's: not empty, not too long, no '/', not "." or "..", nothing unprintable. */
+/*
+ * May the name be a directory's: not empty, not too long, no '/', not "." or "..", nothing
+ * unprintable.
+ */
 bool plan_cid_valid(const char *cid, size_t len);
 
 #endif

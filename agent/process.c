@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that the host asked for, from clone3 to EXIT. The loop runs this; the child's side is setup.c. The child,
- * and whoever may trace it, controls the messages on `sync`; any process of a container controls when its own ends.
+ * Processes that the host asked for, from clone3 to EXIT. The loop runs this; the child's side is
+ * setup.c. The child, and whoever may trace it, controls the messages on `sync`; any process of a
+ * container controls when its own ends.
  *
- * Two things end a child's construction: a REPORT_FAULT (then its reaping), or the end of `sync` after REPORT_EXEC, which
- * execve closes. The end of `sync` without either means that it was killed.
+ * Two things end a child's construction: a REPORT_FAULT (then its reaping), or the end of `sync`
+ * after REPORT_EXEC, which execve closes. The end of `sync` without either means that it was
+ * killed.
  */
 #include "process.h"
 
@@ -48,7 +50,9 @@ static void process_free(struct process *p)
 
 /* ---- the child's messages ---- */
 
-/* Construction failed; answered when the child has been reaped, so that nothing of it is left then. */
+/*
+ * Construction failed; answered when the child has been reaped, so that nothing of it is left then.
+ */
 static void build_failed(struct process *p, const struct fault *f)
 {
 	if (!p->failed) {
@@ -168,7 +172,10 @@ static bool sync_receive(struct process *p)
 	return true;
 }
 
-/* All that the child has said. The end after REPORT_EXEC is among it, if it is there: the answer goes before the output. */
+/*
+ * All that the child has said. The end after REPORT_EXEC is among it, if it is there: the answer
+ * goes before the output.
+ */
 static void sync_drain(struct process *p)
 {
 	while (p->sync.fd >= 0 && sync_receive(p))
@@ -256,7 +263,9 @@ int process_signal(struct process *p, int signo)
 	if (p->state == PROCESS_DEAD) {
 		if (p->exit_sent)
 			return -ESRCH;
-		/* dead, but its output waits for a stalled host: whoever kills wants to see the end */
+		/*
+		 * dead, but its output waits for a stalled host: whoever kills wants to see the end
+		 */
 		if (signo == SIGKILL)
 			relay_settle(&p->io);
 		return 0;

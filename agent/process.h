@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processes that the host asked for: the init of a container, and each exec. From clone3 to the EXIT frame.
+ * Processes that the host asked for: the init of a container, and each exec. From clone3 to the
+ * EXIT frame.
  */
 #ifndef HUSK_AGENT_PROCESS_H
 #define HUSK_AGENT_PROCESS_H

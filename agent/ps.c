@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The process list of a cgroup, from /proc. Runs in a job: to read a command line is to read the process's memory, and a
- * container can make that hang (userfaultfd, a FUSE mapping). Names, command lines and the number of processes are
- * the container's; all sizes are cut.
+ * The process list of a cgroup, from /proc. Runs in a job: to read a command line is to read the
+ * process's memory, and a container can make that hang (userfaultfd, a FUSE mapping). Names,
+ * command lines and the number of processes are the container's; all sizes are cut.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,10 @@ static int pid_add(pid_t pid, void *arg)
 	return 0;
 }
 
-/* /proc/PID/stat: fields 4 ppid, 14 utime, 15 stime, 22 start time, 24 rss; the name may hold anything but its own end. */
+/*
+ * /proc/PID/stat: fields 4 ppid, 14 utime, 15 stime, 22 start time, 24 rss; the name may hold
+ * anything but its own end.
+ */
 static int parse_stat(char *text, struct wire_ps *ps)
 {
 	char *field = strrchr(text, ')'), *save = NULL;
@@ -60,7 +63,10 @@ static int parse_stat(char *text, struct wire_ps *ps)
 	return 0;
 }
 
-/* Number n (from 0) of the white-separated list behind `label` in a status file; false when there is none. */
+/*
+ * Number n (from 0) of the white-separated list behind `label` in a status file; false when there
+ * is none.
+ */
 static bool status_number(const char *text, const char *label, int n, uint32_t *out)
 {
 	const char *p = strstr(text, label);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of child processes. The loop runs it. Containers decide how many end, and when: all are reaped in one go.
+ * The end of child processes. The loop runs it. Containers decide how many end, and when: all are
+ * reaped in one go.
  */
 #include "reaper.h"
 

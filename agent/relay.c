@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The standard streams of one process. The loop runs it. The process controls what comes out and when; the host
- * controls credit.
+ * The standard streams of one process. The loop runs it. The process controls what comes out and
+ * when; the host controls credit.
  *
- * Theory of operation. Output is read only when the host has credit left for it and the session's queue is empty, and then
- * goes from the pipe to the socket through one buffer. So a host that stalls one channel, or everything, costs a pipe's
- * content in the guest, and the process that writes feels it. Input waits in a queue that the host's credit bounds.
+ * Theory of operation. Output is read only when the host has credit left for it and the session's
+ * queue is empty, and then goes from the pipe to the socket through one buffer. So a host that
+ * stalls one channel, or everything, costs a pipe's content in the guest, and the process that
+ * writes feels it. Input waits in a queue that the host's credit bounds.
  *
- * The end. What a pipe holds when its process has ended is counted (FIONREAD); when that much has been relayed, EXIT may be sent,
- * even if background children go on writing. A pty cannot be counted: its buffers are read until they are empty, at
- * most PTY_BUFFERS bytes.
+ * The end. What a pipe holds when its process has ended is counted (FIONREAD); when that much has
+ * been relayed, EXIT may be sent, even if background children go on writing. A pty cannot be
+ * counted: its buffers are read until they are empty, at most PTY_BUFFERS bytes.
  */
 #include "relay.h"
 
@@ -74,7 +75,10 @@ static ssize_t out_relay(struct relay_out *o)
 	return n;
 }
 
-/* After the end of the process: relay what it left. Once more than that is counted finds the end of file, if it is there. */
+/*
+ * After the end of the process: relay what it left. Once more than that is counted finds the end of
+ * file, if it is there.
+ */
 static void out_drain(struct relay_out *o)
 {
 	bool last = o->due == 0;
@@ -112,7 +116,9 @@ static void in_update(struct relay *r)
 
 	if (in->w.fd < 0)
 		return;
-	/* EPOLLERR: the last reader of a pipe is gone. A pty hangs up together with its output side */
+	/*
+	 * EPOLLERR: the last reader of a pipe is gone. A pty hangs up together with its output side
+	 */
 	watch_set(&in->w, outq_pending(&in->q) ? EPOLLOUT : r->tty ? 0 : EPOLLERR);
 }
 

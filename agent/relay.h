@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The standard streams of one process, between its pipes or pty and its session, within credit both ways (wire.h).
+ * The standard streams of one process, between its pipes or pty and its session, within credit both
+ * ways (wire.h).
  */
 #ifndef HUSK_AGENT_RELAY_H
 #define HUSK_AGENT_RELAY_H
@@ -43,7 +44,8 @@ struct relay {
 /**
  * relay_init() - pipes for a new process
  * @uid, @gid: their owner in the guest, so that the process can reopen /dev/stdout
- * @theirs: out, the process's ends (O_CLOEXEC), to be closed by the caller after the fork; -1 with a tty
+ * @theirs: out, the process's ends (O_CLOEXEC), to be closed by the caller after the fork; -1 with
+ * a tty
  *
  * Return: 0 or -errno.
  */
@@ -64,7 +66,9 @@ void relay_resize(struct relay *r, const struct wire_winsize *ws);
 /* The session's queue is empty again: go on reading. */
 void relay_resume(struct relay *r);
 
-/* The process has ended: on_settled is called, perhaps at once, when what it wrote before is sent. */
+/*
+ * The process has ended: on_settled is called, perhaps at once, when what it wrote before is sent.
+ */
 void relay_exited(struct relay *r);
 
 /* Wait no longer for a host that takes nothing. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a child that builds a container or a process tells the agent, over a SOCK_SEQPACKET pair. The agent answers with
- * single bytes ("go"). A process of the container that may trace the child could write here too: every message is
- * checked as hostile.
+ * What a child that builds a container or a process tells the agent, over a SOCK_SEQPACKET pair.
+ * The agent answers with single bytes ("go"). A process of the container that may trace the child
+ * could write here too: every message is checked as hostile.
  */
 #ifndef HUSK_AGENT_REPORT_H
 #define HUSK_AGENT_REPORT_H

@@ -24,10 +24,10 @@
 #include "util.h"
 
 #define PORT 53
-#define QUERIES 256u	   /* in flight; a power of two */
-#define CLIENTS_MAX 64u	   /* TCP connections */
-#define QUERY_MAX 4096u	   /* bytes; real ones have some hundred */
-#define HEADER_LEN 12u	   /* of each DNS message (RFC 1035, 4.1.1) */
+#define QUERIES 256u	/* in flight; a power of two */
+#define CLIENTS_MAX 64u /* TCP connections */
+#define QUERY_MAX 4096u /* bytes; real ones have some hundred */
+#define HEADER_LEN 12u	/* of each DNS message (RFC 1035, 4.1.1) */
 #define IDLE_NS (15 * NS_PER_S)
 #define BUDGET 32 /* UDP queries of one event */
 #define RESERVED_PORTS "/proc/sys/net/ipv4/ip_local_reserved_ports"
@@ -285,8 +285,8 @@ static int listen_on(const uint8_t addr[4], int type)
 	if (fd < 0)
 		return -1;
 	/* a container's own server on port 53 of all addresses shall not fail because of us */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(fd, (struct sockaddr *)&a, sizeof(a)) || (type == SOCK_STREAM && listen(fd, 64)))
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) || bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
+	    (type == SOCK_STREAM && listen(fd, 64)))
 		fd_close(&fd);
 	return fd;
 }
@@ -332,8 +332,12 @@ struct resolver *resolver_open(struct session *s, const struct wire_resolver *q)
 
 void resolver_close(struct resolver *r)
 {
-	while (r->clients)
-		client_free(r->clients);
+	while (r->clients) {
+		struct client *c = r->clients;
+
+		r->clients = c->next;
+		client_free(c);
+	}
 	watch_close(&r->udp);
 	watch_close(&r->tcp);
 	free(r);

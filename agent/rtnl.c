@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rtnetlink requests. Runs in the network job. What is read here comes from the kernel or, attribute by attribute,
- * from the host's messages, which may be malformed.
+ * rtnetlink requests. Runs in the network job. What is read here comes from the kernel or,
+ * attribute by attribute, from the host's messages, which may be malformed.
  */
 #include "rtnl.h"
 

@@ -42,7 +42,10 @@ bool rtnl_next(struct rtnl_attrs *a, struct rtnl_attr *out);
 /* A socket, or -errno. */
 int rtnl_open(void);
 
-/* Send and wait for the acknowledgement. 0 or -errno of the kernel; its text, if it gave one, in why[cap]. */
+/*
+ * Send and wait for the acknowledgement. 0 or -errno of the kernel; its text, if it gave one, in
+ * why[cap].
+ */
 int rtnl_talk(int fd, struct rtnl_msg *m, char *why, size_t cap);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections of the host. The loop runs it. The host controls every byte that arrives; frame.c checks headers, this
- * file checks what may come when.
+ * Connections of the host. The loop runs it. The host controls every byte that arrives; frame.c
+ * checks headers, this file checks what may come when.
  *
- * One request at a time: while one is worked on (busy), the socket is not read, only watched for its end, and what
- * was read already waits in `part`. Answers and other small frames are collected and leave together before
- * the loop sleeps, because each packet costs the guest an exit; large DATA leaves at once, without a copy.
+ * One request at a time: while one is worked on (busy), the socket is not read, only watched for
+ * its end, and what was read already waits in `part`. Answers and other small frames are collected
+ * and leave together before the loop sleeps, because each packet costs the guest an exit; large
+ * DATA leaves at once, without a copy.
  *
- * A session is never freed under its caller: errors of sending, and ends that others decide, only mark it; `later`
- * closes it in the loop's next turn.
+ * A session is never freed under its caller: errors of sending, and ends that others decide, only
+ * mark it; `later` closes it in the loop's next turn.
  */
 #include "session.h"
 
@@ -306,7 +307,10 @@ static void with_plan(struct session *s, void (*fn)(struct session *s, const uin
 	free(plan);
 }
 
-/* Frames for the process of an init or exec session. One that has failed or ended leaves late frames to be ignored. */
+/*
+ * Frames for the process of an init or exec session. One that has failed or ended leaves late
+ * frames to be ignored.
+ */
 static bool stream_frame(struct session *s, const struct frame *f)
 {
 	struct wire_winsize ws;
@@ -430,7 +434,8 @@ static bool take_resolver(struct session *s, const struct frame *f)
 		session_ok(s, NULL, 0);
 		return true;
 	}
-	(void)fault_set(&fault, STAGE_SETUP, errno, "listen on %u.%u.%u.%u port 53", q.addr[0], q.addr[1], q.addr[2], q.addr[3]);
+	(void)fault_set(&fault, STAGE_SETUP, errno, "listen on %u.%u.%u.%u port 53", q.addr[0], q.addr[1], q.addr[2],
+			q.addr[3]);
 	session_fail(s, &fault);
 	return true;
 }

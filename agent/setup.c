@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The child's side of building a container. Single-threaded, blocking; everything it does wrong goes to the agent as one
- * fault. The plan has been checked for shape; the image and, with a shared pid namespace, other processes are hostile.
+ * The child's side of building a container. Single-threaded, blocking; everything it does wrong
+ * goes to the agent as one fault. The plan has been checked for shape; the image and, with a shared
+ * pid namespace, other processes are hostile.
  *
- * Theory of operation. The agent clones this process into the container's cgroup and into its new namespaces, then:
+ * Theory of operation. The agent clones this process into the container's cgroup and into its new
+ * namespaces, then:
  *
  *   1. all descriptors but a few are closed: what the agent holds must not be found through /proc/PID/fd;
  *   2. namespaces of others are joined, the user namespace last: rights over the rest come from outside it;
@@ -29,7 +31,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@
 #include "launch.h"
 #include "mount.h"
 #include "net.h"
+#include "node.h"
 #include "path.h"
 #include "report.h"
 #include "sys.h"
@@ -76,7 +78,10 @@ int setup_oom_score(const struct plan *p)
 	return plan_find(p, OP_OOM_SCORE, &item) ? ((const struct plan_int *)item.body)->value : 0;
 }
 
-/* The agent cannot be chosen by the OOM killer, and children inherit that: take it back first of all. */
+/*
+ * The agent cannot be chosen by the OOM killer, and children inherit that: take it back first of
+ * all.
+ */
 static int leave_oom_protection(const struct setup *s)
 {
 	char text[16];
@@ -163,93 +168,6 @@ static int enter_namespaces(struct child *c)
 
 /* ---- operations on the environment ---- */
 
-static int do_mknod_bind(struct child *c, const struct plan_mknod *n, const char *path)
-{
-	char file[64], text[512], dev[256] = "/dev/", *name;
-	struct stat st;
-	int fd, r;
-
-	(void)snprintf(file, sizeof(file), "/sys/dev/%s/%u:%u/uevent", S_ISBLK(n->mode) ? "block" : "char", n->major,
-		       n->minor);
-	if (file_read(AT_FDCWD, file, text, sizeof(text)) < 0)
-		return -ENODEV;
-	name = strstr(text, "DEVNAME=");
-	if (!name)
-		return -ENODEV;
-	name += strlen("DEVNAME=");
-	name[strcspn(name, "\n")] = '\0';
-	(void)snprintf(dev + 5, sizeof(dev) - 5, "%s", name);
-	fd = open(dev, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = fstat(fd, &st) ? -errno : st.st_rdev != makedev(n->major, n->minor) ? -ENODEV : 0;
-	if (r == 0)
-		r = mount_bind_file(&c->m, fd, path);
-	close(fd);
-	return r;
-}
-
-/* A node that is there already must be the same device. */
-static int check_node(int dir, const char *name, const struct plan_mknod *n)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW))
-		return -errno;
-	if ((st.st_mode & S_IFMT) != (n->mode & S_IFMT))
-		return -EEXIST;
-	return S_ISFIFO(n->mode) || st.st_rdev == makedev(n->major, n->minor) ? 0 : -EEXIST;
-}
-
-static int do_mknod(struct child *c, const struct plan_mknod *n, const char *path)
-{
-	char name[PATH_NAME_MAX];
-	int dir, r;
-
-	if (!S_ISCHR(n->mode) && !S_ISBLK(n->mode) && !S_ISFIFO(n->mode))
-		return fault_set(c->f, STAGE_PROTOCOL, EINVAL, "device %s: mode 0%o", path, n->mode);
-	dir = path_parent(c->m.root, path, name);
-	r = dir < 0 ? dir : mknodat(dir, name, n->mode, makedev(n->major, n->minor)) ? -errno : 0;
-	if (r == -EEXIST)
-		r = check_node(dir, name, n);
-	if (r == 0 && fchownat(dir, name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW))
-		r = -errno;
-	if (r == 0 && fchmodat(dir, name, n->mode & 07777, 0))
-		r = -errno;
-	fd_close(&dir);
-	if (r == -EPERM && c->s->in_user_ns)
-		r = do_mknod_bind(c, n, path);
-	return r ? fault_set(c->f, STAGE_SETUP, r, "device %s (%u:%u)", path, n->major, n->minor) : 0;
-}
-
-static int do_symlink(struct child *c, const char *text, const char *path)
-{
-	char name[PATH_NAME_MAX];
-	int dir = path_parent(c->m.root, path, name);
-	int r = dir < 0 ? dir : symlinkat(text, dir, name) ? -errno : 0;
-
-	fd_close(&dir);
-	return r && r != -EEXIST ? fault_set(c->f, STAGE_SETUP, r, "symbolic link %s", path) : 0;
-}
-
-static int do_mkdir(struct child *c, const struct plan_mkdir *d, const char *path)
-{
-	int fd = path_open(c->m.root, path, O_PATH | O_DIRECTORY), r = 0, real;
-
-	if (fd == -ENOENT) {
-		fd = path_make(c->m.root, path, PATH_DIR, d->mode & 07777);
-		real = fd < 0 ? fd : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (real < 0 || fchown(real, d->uid, d->gid) || fchmod(real, d->mode & 07777))
-			r = -errno;
-		if (real >= 0)
-			close(real);
-	}
-	if (fd < 0)
-		r = fd;
-	fd_close(&fd);
-	return r ? fault_set(c->f, STAGE_SETUP, r, "directory %s", path) : 0;
-}
-
 static int do_sysctl(struct child *c, const char *key, const char *value)
 {
 	int r;
@@ -268,9 +186,9 @@ static int environment_op(struct child *c, const struct plan_item *i)
 	case OP_MOUNT:
 		return mount_add(&c->m, i->body, i->str[0], i->str[1], i->str[2], i->str[3], c->f);
 	case OP_MKNOD:
-		return do_mknod(c, i->body, i->str[0]);
+		return node_device(&c->m, i->body, i->str[0], c->f);
 	case OP_SYMLINK:
-		return do_symlink(c, i->str[0], i->str[1]);
+		return node_symlink(c->m.root, i->str[0], i->str[1], c->f);
 	case OP_PIVOT:
 		return mount_pivot(&c->m, i->body, c->f);
 	case OP_REMOUNT_ROOT:
@@ -286,7 +204,7 @@ static int environment_op(struct child *c, const struct plan_item *i)
 	case OP_SYSCTL:
 		return do_sysctl(c, i->str[0], i->str[1]);
 	case OP_MKDIR:
-		return do_mkdir(c, i->body, i->str[0]);
+		return node_directory(c->m.root, i->body, i->str[0], c->f);
 	default: /* CONTAINER, and what the agent has done before this process existed */
 		return 0;
 	}
@@ -318,7 +236,10 @@ static int do_tty(struct child *c, const struct plan_tty *t)
 	return r;
 }
 
-/* Enter the directory by an fd: no link of /proc leads out of the root (a leaked descriptor as cwd). */
+/*
+ * Enter the directory by an fd: no link of /proc leads out of the root (a leaked descriptor as
+ * cwd).
+ */
 static int enter_cwd(struct child *c)
 {
 	int fd, r;
@@ -339,8 +260,8 @@ static int enter_cwd(struct child *c)
 }
 
 /*
- * A container's is made by root when it is missing, an exec's must be there. Entered by root when possible, else tried
- * again as the user, who may have rights that root lacks.
+ * A container's is made by root when it is missing, an exec's must be there. Entered by root when
+ * possible, else tried again as the user, who may have rights that root lacks.
  */
 static int do_cwd(struct child *c, const char *path)
 {
@@ -357,7 +278,10 @@ static int do_cwd(struct child *c, const char *path)
 	return r && (c->f->err == EACCES || c->f->err == EPERM) ? 0 : r;
 }
 
-/* Refused values that a guest of another kernel or size cannot honour are errors: the spec asked for them. */
+/*
+ * Refused values that a guest of another kernel or size cannot honour are errors: the spec asked
+ * for them.
+ */
 static int process_op(struct child *c, const struct plan_item *i)
 {
 	const char *what = plan_op_name(i->op);
@@ -410,7 +334,10 @@ static int prepare(struct child *c)
 		c->uid = ((const struct plan_user *)user.body)->uid;
 	c->prepared = true;
 	umask(0022);
-	/* from here on the image's paths are followed by plain calls too: nothing of the agent's may be open */
+	/*
+	 * from here on the image's paths are followed by plain calls too: nothing of the agent's
+	 * may be open
+	 */
 	fd_close(&c->proc);
 	return launch_prepare(&c->l, has_args ? &args.list[0] : NULL, has_env ? &env.list[0] : NULL, c->m.root, c->uid,
 			      c->f);
@@ -478,7 +405,10 @@ static void on_signal(int signo)
 	_exit(128 + signo);
 }
 
-/* A created container, PID 1 of its namespace, would be deaf: it ends by signals as one that runs would. */
+/*
+ * A created container, PID 1 of its namespace, would be deaf: it ends by signals as one that runs
+ * would.
+ */
 static void listen_to_signals(void)
 {
 	struct sigaction a = { .sa_handler = on_signal };

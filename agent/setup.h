@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The child's side of building a container or one more process in it: namespaces, the plan's operations, exec.
+ * The child's side of building a container or one more process in it: namespaces, the plan's
+ * operations, exec.
  */
 #ifndef HUSK_AGENT_SETUP_H
 #define HUSK_AGENT_SETUP_H

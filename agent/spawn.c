@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a plan to a child. The loop runs it. The plan is checked for shape; its values are the host's.
+ * From a plan to a child. The loop runs it. The plan is checked for shape; its values are the
+ * host's.
  *
  * Who makes a namespace decides who owns it, so the ways are:
  *   no user namespace       all new ones by clone3; joins, if any, by the child
  *   a new user namespace    by clone3 with all others, which it then owns; with joins, by a helper that joins first
  *   a joined user namespace the child joins it last, then unshares the new ones, which it then owns; a new
  *                           pid namespace needs a process between: the helper again
- * The cgroup and time namespaces are always unshared by the child (setup.c says why). A joined pid namespace is set for the
- * agent's children just around clone3 (process.c).
+ * The cgroup and time namespaces are always unshared by the child (setup.c says why). A joined pid
+ * namespace is set for the agent's children just around clone3 (process.c).
  */
 #include "spawn.h"
 
@@ -125,7 +126,10 @@ static void order_namespaces(const struct namespaces *ns, struct setup *s)
 		s->unshare |= early;
 }
 
-/* Network parameters of a network namespace that the container's user namespace does not own: only we may set them. */
+/*
+ * Network parameters of a network namespace that the container's user namespace does not own: only
+ * we may set them.
+ */
 static int net_sysctls(const struct plan *p, struct fault *f)
 {
 	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), r = proc < 0 ? -errno : 0;
@@ -164,7 +168,9 @@ static bool wants_tty(const struct plan *p)
 	return plan_find(p, OP_TTY, &i);
 }
 
-/* A writable cgroup mount in a container with a user namespace: its root user owns the directory. */
+/*
+ * A writable cgroup mount in a container with a user namespace: its root user owns the directory.
+ */
 static int delegate_cgroup(struct container *c, const struct plan *p, uint64_t fresh, struct fault *f)
 {
 	struct plan_iter it;
@@ -226,7 +232,10 @@ struct process *spawn_exec(struct session *s, struct container *c, const struct 
 	proc = process_spawn(s, c, &setup, wants_tty(p), c->cgroup, pid_ns, uid, gid, f);
 	if (proc || f->err != EBUSY)
 		return proc;
-	/* its own directory has children with controllers (systemd, an engine): no processes may be in it. Go where init is */
+	/*
+	 * its own directory has children with controllers (systemd, an engine): no processes may be
+	 * in it. Go where init is
+	 */
 	cgroup = cgroup_of(c->init->pid);
 	if (cgroup < 0)
 		return NULL;

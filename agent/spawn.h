@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a plan to a child: which namespaces are new, joined or kept, in which order they must be entered, and with
- * which id maps.
+ * From a plan to a child: which namespaces are new, joined or kept, in which order they must be
+ * entered, and with which id maps.
  */
 #ifndef HUSK_AGENT_SPAWN_H
 #define HUSK_AGENT_SPAWN_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System calls that a libc may lack, and their constants. Each returns its result, or -errno.
- * The structures are the kernel's (include/uapi/linux/{sched,mount,openat2}.h); own names keep them apart from
- * libc headers that declare some of them.
+ * System calls that a libc may lack, and their constants. Each returns its result, or -errno. The
+ * structures are the kernel's (include/uapi/linux/{sched,mount,openat2}.h); own names keep them
+ * apart from libc headers that declare some of them.
  */
 #ifndef HUSK_AGENT_SYS_H
 #define HUSK_AGENT_SYS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kernel parameters: the plan's names, written through a /proc of the agent's. Which namespaces a parameter belongs
- * to is decided by the kernel from the process that writes.
+ * Kernel parameters: the plan's names, written through a /proc of the agent's. Which namespaces a
+ * parameter belongs to is decided by the kernel from the process that writes.
  */
 #include "sysctl.h"
 
@@ -16,7 +16,10 @@ bool sysctl_is_net(const char *key)
 	return strncmp(key, "net.", 4) == 0 || strncmp(key, "net/", 4) == 0;
 }
 
-/* The first separator decides which of '.' and '/' is one; the other then stands for itself, as sysctl(8) has it. */
+/*
+ * The first separator decides which of '.' and '/' is one; the other then stands for itself, as
+ * sysctl(8) has it.
+ */
 int sysctl_write(int proc, const char *key, const char *value)
 {
 	char file[512] = "sys/";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Terminals. The child opens the pty, because only it is in the container's mount namespace; the container
- * controls what stands at /dev/pts, so what was opened is checked to be a pty.
+ * Terminals. The child opens the pty, because only it is in the container's mount namespace; the
+ * container controls what stands at /dev/pts, so what was opened is checked to be a pty.
  */
 #include "tty.h"
 

@@ -18,7 +18,10 @@
  */
 int tty_open(int root, uint16_t rows, uint16_t cols, uint32_t uid, int *master, int *slave);
 
-/* Make the slave stdin, stdout, stderr and controlling terminal of this session leader. 0 or -errno. */
+/*
+ * Make the slave stdin, stdout, stderr and controlling terminal of this session leader. 0 or
+ * -errno.
+ */
 int tty_adopt(int slave);
 
 /* A new descriptor of a master's slave, not as a controlling terminal. -errno. */

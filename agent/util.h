@@ -29,10 +29,16 @@ int write_all(int fd, const void *data, size_t len);
 /* Close and forget; keeps errno. */
 void fd_close(int *fd);
 
-/* In a forked child: close every fd from 3 on but those in keep[] (which is sorted; -1 entries are ignored). */
+/*
+ * In a forked child: close every fd from 3 on but those in keep[] (which is sorted; -1 entries are
+ * ignored).
+ */
 void fds_close_except(int *keep, size_t n);
 
-/* "0-3,7": calls back for each number below `limit`. 0 or -EINVAL. Unlimited ranges are cut at limit. */
+/*
+ * "0-3,7": calls back for each number below `limit`. 0 or -EINVAL. Unlimited ranges are cut at
+ * limit.
+ */
 int list_parse(const char *text, unsigned int limit, void (*each)(unsigned int n, void *arg), void *arg);
 
 /* Decimal digits only, the whole string. 0 or -EINVAL. */

@@ -26,10 +26,10 @@
 #define WIRE_READY_PORT \
 	1023u /* the agent connects to CID 2, this port, once it listens; the VMM refuses and notes "ready" */
 #define WIRE_PAYLOAD_MAX 65536u
-#define WIRE_CREDIT 262144u	  /* initial credit of each data channel, bytes */
-#define WIRE_PLAN_MAX (8u << 20)  /* accumulated PLAN bytes of one session */
-#define WIRE_TEXT_MAX 4096u	  /* error text, bytes, no NUL */
-#define WIRE_CID_MAX 1024u	  /* container id, bytes, no NUL */
+#define WIRE_CREDIT 262144u	 /* initial credit of each data channel, bytes */
+#define WIRE_PLAN_MAX (8u << 20) /* accumulated PLAN bytes of one session */
+#define WIRE_TEXT_MAX 4096u	 /* error text, bytes, no NUL */
+#define WIRE_CID_MAX 1024u	 /* container id, bytes, no NUL */
 #define WIRE_DNS_MAX (WIRE_PAYLOAD_MAX - 4u)
 #define WIRE_POWEROFF_PORT 0x604u /* x86 I/O port: a byte written there ends the VM without a failure */
 
@@ -75,23 +75,23 @@ enum wire_type {
 	WIRE_START,	/* cid (no NUL); from any session. -> OK or ERROR. The process has been exec'ed when OK */
 	WIRE_EXEC,	/* no payload. -> OK { u32 guest pid } or ERROR. The process has been exec'ed when OK */
 	WIRE_SIGNAL, /* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
-	WIRE_RESIZE,  /* struct wire_winsize: tty of this session's process. No answer */
-	WIRE_PS,      /* cid. -> OK { struct wire_ps[] each followed by its command line }. Command lines are cut until
+	WIRE_RESIZE,   /* struct wire_winsize: tty of this session's process. No answer */
+	WIRE_PS,       /* cid. -> OK { struct wire_ps[] each followed by its command line }. Command lines are cut until
 			 * all records fit; when even that does not do (> 2000 processes), whole records come before in
 			 * DATA frames on STDOUT. Such DATA, and that of STATS, needs no credit */
-	WIRE_PAUSE,   /* cid. Freezes the container's cgroup and writes back its dirty files. -> OK/ERROR */
-	WIRE_RESUME,  /* cid. -> OK/ERROR */
-	WIRE_UPDATE,  /* no payload; the PLAN is of kind UPDATE. -> OK/ERROR */
-	WIRE_STATS,   /* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK.
+	WIRE_PAUSE,    /* cid. Freezes the container's cgroup and writes back its dirty files. -> OK/ERROR */
+	WIRE_RESUME,   /* cid. -> OK/ERROR */
+	WIRE_UPDATE,   /* no payload; the PLAN is of kind UPDATE. -> OK/ERROR */
+	WIRE_STATS,    /* cid. -> DATA frames on STDOUT { name NUL len32 content }..., then OK.
 			 * Each frame holds whole records. Names: files of the container's cgroup, and "net/dev" */
-	WIRE_NET,     /* u32 slot, then rtnetlink messages (RTM_NEW/DEL LINK|ADDR|ROUTE|NEIGH) as the host's kernel
+	WIRE_NET,      /* u32 slot, then rtnetlink messages (RTM_NEW/DEL LINK|ADDR|ROUTE|NEIGH) as the host's kernel
 			 * gave them; the agent puts its own interface index in. -> OK or ERROR (first failure).
 			 * What does not fit: the messages that come first in PLAN frames, the rest here */
-	WIRE_SETTIME, /* i64 ns since 1970: step the wall clock. -> OK/ERROR */
-	WIRE_WAIT,    /* cid: keep this session open, send OOM and EXIT events of the container. -> OK (events follow;
+	WIRE_SETTIME,  /* i64 ns since 1970: step the wall clock. -> OK/ERROR */
+	WIRE_WAIT,     /* cid: keep this session open, send OOM and EXIT events of the container. -> OK (events follow;
 			 * EXIT at once when it has ended already) or ERROR */
-	WIRE_CPUS,    /* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
-	WIRE_DESTROY, /* cid: kill everything in it, unmount, remove its cgroup. An unknown cid is OK. -> OK/ERROR */
+	WIRE_CPUS,     /* u32 n: bring vCPUs on or off line so that n are online. -> OK/ERROR */
+	WIRE_DESTROY,  /* cid: kill everything in it, unmount, remove its cgroup. An unknown cid is OK. -> OK/ERROR */
 	WIRE_RESOLVER, /* struct wire_resolver: take DNS queries on that address. -> OK, after which the session carries
 			* WIRE_DNS both ways; or ERROR */
 	WIRE_FORWARD,  /* struct wire_forward: connect to a TCP port of the guest's loopback. -> OK, after which the

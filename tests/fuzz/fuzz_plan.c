@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plan decoder on arbitrary bytes. What it takes must be whole: every string, list and tail lies inside the plan.
+ * The plan decoder on arbitrary bytes. What it takes must be whole: every string, list and tail
+ * lies inside the plan.
  */
 // link: agent
 #include <stdlib.h>

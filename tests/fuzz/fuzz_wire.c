@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions, containers and relays of the agent, driven by a script: hosts that send frames, well-formed or not, at
- * any time, and processes that write, read, report and die at any time. No process is made and nothing of this machine is
- * touched: this file stands in for the agent's modules that would (clone, job, cgroup, machine, sysctl, vm_tmpfs, log).
+ * Sessions, containers and relays of the agent, driven by a script: hosts that send frames,
+ * well-formed or not, at any time, and processes that write, read, report and die at any time. No
+ * process is made and nothing of this machine is touched: this file stands in for the agent's
+ * modules that would (clone, job, cgroup, machine, sysctl, vm_tmpfs, log).
  *
- * Beside crashes and leaks it finds: frames that the host would refuse, and more output than the host gave credit for.
+ * Beside crashes and leaks it finds: frames that the host would refuse, and more output than the
+ * host gave credit for.
  */
 // link: agent
 #include <errno.h>

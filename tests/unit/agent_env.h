@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's core in a process of its own on this machine: own mount, ipc, uts, net and cgroup namespaces, a
- * busybox root as the "share" `root`, and a UNIX socket where the guest has vsock. Tests talk to it as the host does.
+ * The agent's core in a process of its own on this machine: own mount, ipc, uts, net and cgroup
+ * namespaces, a busybox root as the "share" `root`, and a UNIX socket where the guest has vsock.
+ * Tests talk to it as the host does.
  *
  * Needs root, cgroup v2 somewhere, and a static busybox; agent_start() says why when it cannot.
  */

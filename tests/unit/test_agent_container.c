@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the agent makes of a plan: mounts, devices, credentials, limits, hooks, lookups, life cycle; on this machine.
+ * What the agent makes of a plan: mounts, devices, credentials, limits, hooks, lookups, life cycle;
+ * on this machine.
  */
 // link: agent
 #define UNIT_SECONDS 60
@@ -158,7 +159,10 @@ AGENT_TEST(limits_privileges_and_scores_are_set)
 	CHECK_STR(run(&p, "c2", NULL), "0\n");
 }
 
-/* Refuse mkdir and mkdirat with EDOM; with `more`, sockets and everything newer than Linux 3.10 with EPERM. */
+/*
+ * Refuse mkdir and mkdirat with EDOM; with `more`, sockets and everything newer than Linux 3.10
+ * with EPERM.
+ */
 static void seccomp_op(struct pb *p, bool more)
 {
 	struct sock_filter f[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Replaying the host's rtnetlink messages on an interface: a veth in a network namespace of the test's own.
+ * Replaying the host's rtnetlink messages on an interface: a veth in a network namespace of the
+ * test's own.
  */
 // link: agent
 #include "tests/unit/agent_env.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's processes: create, start, exec, streams, credit, signals, exit; on this machine, without a VM.
+ * The agent's processes: create, start, exec, streams, credit, signals, exit; on this machine,
+ * without a VM.
  */
 // link: agent
 #define UNIT_SECONDS 60
