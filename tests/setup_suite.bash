@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Once per run of the suite: finds the runtime, makes the folder on a real file system in which all tests work, and a root
-# file system of busybox and the probe programs that each test copies. At the end nothing of it may remain.
+# Once per run of the suite: finds the runtime, makes the folder on a real file system in which
+# all tests work, and a root file system of busybox and the probe programs that each test copies.
+# At the end nothing of it may remain.
 
 setup_suite() {
 	local tools=${HUSK_TEST_TOOLS:-$PWD/build/tests/tools} t
@@ -30,8 +31,9 @@ setup_suite() {
 	HUSK_TEST_TOOLS=$(readlink -f "$tools")
 	SUITE=$(mktemp -d /var/tmp/husk-bats.XXXXXX)
 	TESTS=$here
-	: "${BATS_TEST_TIMEOUT:=120}"
-	export RUNTIME RUNTIME_BIN RUNTIME_KIND RUNTIME_VERSION CGROUP_MODE HUSK_TEST_TOOLS SUITE TESTS BATS_TEST_TIMEOUT
+	: "${BATS_TEST_TIMEOUT:=120}" "${HUSK_TEST_SLOW:=2}"
+	export RUNTIME RUNTIME_BIN RUNTIME_KIND RUNTIME_VERSION CGROUP_MODE HUSK_TEST_TOOLS SUITE TESTS
+	export BATS_TEST_TIMEOUT HUSK_TEST_SLOW
 	make_rootfs "$SUITE/rootfs"
 	echo "# $RUNTIME_BIN $RUNTIME_VERSION, kernel $(uname -r), cgroup $CGROUP_MODE" >&3
 }
@@ -42,9 +44,10 @@ make_rootfs() {
 	chmod 1777 "$r/tmp" "$r/var/tmp"
 	cp /bin/busybox "$r/bin/busybox"
 	cp "$HUSK_TEST_TOOLS/inside" "$HUSK_TEST_TOOLS/stream" "$r/bin/"
-	for a in sh cat cp cut date dd df du echo env expr false find grep head hostname id ifconfig ip kill ln ls mkdir mkfifo \
-		mknod mount mv nc nproc ping printenv ps pwd readlink rm rmdir route sed seq sleep sort stat stty sync tail tee test \
-		touch tr true tty umount uname vi wc wget whoami yes sha256sum chmod chown usleep timeout tar setsid; do
+	for a in sh cat chmod chown cp cut date dd df du echo env expr false find grep head hostname id \
+		ifconfig ip kill ln ls mkdir mkfifo mknod mount mv nc nproc od ping printenv ps pwd readlink \
+		rm rmdir route sed seq setsid sha256sum sleep sort stat stty sync tail tar tee test timeout \
+		touch tr true tty umount uname uniq usleep vi wc wget whoami yes chroot; do
 		ln -s busybox "$r/bin/$a"
 	done
 	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n' >"$r/etc/passwd"
@@ -65,7 +68,8 @@ teardown_suite() {
 	for d in "$SUITE"/hb*/state; do
 		[ -d "$d" ] || continue
 		for id in "$d"/*/; do
-			[ -d "$id" ] && "$RUNTIME_BIN" --root "$d" delete --force "$(basename "$id")" >/dev/null 2>&1 3>&-
+			[ -d "$id" ] || continue
+			"$RUNTIME_BIN" --root "$d" delete --force "$(basename "$id")" >/dev/null 2>&1 3>&-
 		done
 	done
 	rmdir /sys/fs/cgroup/husk-bats 2>/dev/null

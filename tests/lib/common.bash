@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Helpers of the acceptance suite. A test gets a bundle of its own ($B, from lib/config.json and the suite's root file system), a
-# container id ($C), a state directory ($ROOT) and a working folder ($T); all carry a token ($TOKEN) that nothing else on
-# the machine carries. teardown deletes the containers by force and then demands that nothing with the token is left.
+# Helpers of the acceptance suite. A test gets a bundle of its own ($B, from lib/config.json and
+# the suite's root file system), a container id ($C), a state directory ($ROOT) and a working
+# folder ($T); all carry a token ($TOKEN) that nothing else on the machine carries. teardown
+# deletes the containers by force and then demands that nothing with the token is left.
 #
-#   given FILTER [JQ-ARGS]    change $B/config.json; the last argument of `container` is a shell script for it
+#   given FILTER [JQ-ARGS]    change $B/config.json
 #   container FILTER SCRIPT   given + process.args = sh -c SCRIPT
 #   try CMD...                run; $rc, $out, $err tell how it went (stdin is /dev/null)
 #   must CMD...               the same, and it must succeed
@@ -117,7 +118,8 @@ given() {
 	local f=$1
 	shift
 	[ -e "$B/config.json" ] || bundle
-	jq "$@" "(.linux.cgroupsPath | select(. == \"/set-by-the-test\")) = \"$CG${B##*/}\" | $f" "$B/config.json" >"$B/config.json.new"
+	f="(.linux.cgroupsPath | select(. == \"/set-by-the-test\")) = \"$CG${B##*/}\" | $f"
+	jq "$@" "$f" "$B/config.json" >"$B/config.json.new"
 	mv "$B/config.json.new" "$B/config.json"
 }
 
@@ -178,9 +180,9 @@ status_of() {
 	[[ $s =~ \"status\":\ *\"([a-z]+)\" ]] && echo "${BASH_REMATCH[1]}"
 }
 
-# poll SECONDS CMD...: until CMD succeeds.
+# poll SECONDS CMD...: until CMD succeeds. The time is for a host that is not busy; HUSK_TEST_SLOW stretches it.
 poll() {
-	local end=$((SECONDS + $1)) probe=("${@:2}")
+	local end=$((SECONDS + $1 * HUSK_TEST_SLOW)) probe=("${@:2}")
 	until "${probe[@]}"; do
 		[ $SECONDS -lt $end ] || { echo "not within $1 s: ${probe[*]}"; return 1; }
 		sleep 0.1

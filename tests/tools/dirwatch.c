@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says how files come into being in a directory, for the tests of what must appear by rename and in which order:
- * `dirwatch DIR` prints "ready", then one line "create|moved_to|write|delete NAME" per event, until its stdin ends.
+ * Says how files come into being in a directory, for the tests of what must appear by rename and
+ * in which order: `dirwatch DIR` prints "ready", then one line "create|moved_to|write|delete NAME"
+ * per event, until its stdin ends.
  */
 #include <limits.h>
 #include <poll.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a process inside a container finds, for the acceptance tests: a static program in the test root file system.
- * `inside facts` prints key=value lines about itself; the other verbs try one thing each and print what came of it.
- * It trusts nobody and decides nothing: the tests compare its output with config.json.
+ * What a process inside a container finds, for the acceptance tests: a static program in the test
+ * root file system. `inside facts` prints key=value lines about itself; the other verbs try one
+ * thing each and print what came of it. It trusts nobody and decides nothing: the tests compare
+ * its output with config.json.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -518,7 +519,7 @@ static int do_winch(int argc, char **argv)
 	return 0;
 }
 
-/* Two generations: the grandchild outlives its parent and ends after SECONDS, so that PID 1 (or a reaper) inherits it. */
+/* The grandchild outlives its parent and ends after SECONDS: PID 1 (or a reaper) inherits it. */
 static int do_orphan(int argc, char **argv)
 {
 	unsigned seconds = argc > 0 ? (unsigned)atoi(argv[0]) : 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is left of a test: `leaks TOKEN [DIR]` prints one line for everything on this host that still carries TOKEN (a string
- * that only one test used, in ids, paths, cgroup names and the environment of every runtime call), and for every entry
- * of DIR. Status 0: nothing left; 1: something is.
+ * What is left of a test: `leaks TOKEN [DIR]` prints one line for everything on this host that
+ * still carries TOKEN (a string that only one test used, in ids, paths, cgroup names and the
+ * environment of every runtime call), and for every entry of DIR. Status 0: nothing left; 1:
+ * something is.
  *
- *   process    command line, environment, cgroup, cwd, root, exe, or an open file, of any process but the caller's own ancestors
+ *   process    command line, environment, cgroup, cwd, root, exe or an open file of any process
+ *              but the caller's own ancestors
  *   mount      in this or any process's mount namespace
  *   cgroup     a directory below /sys/fs/cgroup, of either version
  *   socket     a bound unix socket

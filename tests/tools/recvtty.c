@@ -4,9 +4,10 @@
  *
  *   recvtty [-s ROWSxCOLS] [-c CONTROL] SOCKET
  *
- * listens on SOCKET, prints "ready" on stderr, takes the one message, says on stderr how it looked (name=, fds=, cmsg=,
- * eof= whether the sender closed), sets the size if asked, then relays: stdin to the terminal, the terminal to stdout. Each
- * line "ROWS COLS" read from the fifo CONTROL resizes it, "hangup" closes it. Ends when the terminal's other side is gone.
+ * listens on SOCKET, prints "ready" on stderr, takes the one message, says on stderr how it looked
+ * (name=, fds=, cmsg=, eof= whether the sender closed), sets the size if asked, then relays: stdin
+ * to the terminal, the terminal to stdout. Each line "ROWS COLS" read from the fifo CONTROL
+ * resizes it, "hangup" closes it. Ends when the terminal's other side is gone.
  */
 #include <errno.h>
 #include <fcntl.h>

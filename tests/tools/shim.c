@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a container engine is to a runtime, for the acceptance tests: a child subreaper that runs the runtime's CLI, takes
- * the pid from the pid file, and waits for that process as containerd's shim and conmon do.
+ * What a container engine is to a runtime, for the acceptance tests: a child subreaper that runs
+ * the runtime's CLI, takes the pid from the pid file, and waits for that process as containerd's
+ * shim and conmon do.
  *
  *   shim [-t SECONDS] -p PIDFILE -- RUNTIME create ...      then, from somewhere else, start, kill, delete
  *
- * prints, one per line: cli=STATUS, pid=N, child=yes|no (its parent is this shim), reaped=... for a process that nobody
- * announced, init=exit:N or init=signal:N, and last left=N: children that outlive init by more than a second.
+ * prints, one per line: cli=STATUS, pid=N, child=yes|no (its parent is this shim), reaped=... for
+ * a process that nobody announced, init=exit:N or init=signal:N, and last left=N: children that
+ * outlive init by more than a second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -110,7 +112,10 @@ int main(int argc, char **argv)
 	if (!cli) {
 		int out = open("/dev/null", O_WRONLY);
 
-		/* this program's own output is the report: the container gets the two files that the caller gave as 3 and 4, or nothing */
+		/*
+		 * Stdout is the report: the container gets the two files that the caller gave as
+		 * 3 and 4, or nothing.
+		 */
 		alarm(0);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (fcntl(3, F_GETFD) < 0 ? dup2(out, 1) < 0 : dup2(3, 1) < 0)

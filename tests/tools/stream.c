@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Byte streams for the stdio and socket tests, at either end. `stream spew N` writes N bytes of a pattern in which every
- * byte depends on its offset, `stream drain` reads such a stream (as slowly as asked) and says how much came and
- * whether every byte was right: so loss, doubling and reordering are told apart from mere length.
+ * Byte streams for the stdio and socket tests, at either end. `stream spew N` writes N bytes of a
+ * pattern in which every byte depends on its offset, `stream drain` reads such a stream (as slowly
+ * as asked) and says how much came and whether every byte was right: so loss, doubling and
+ * reordering are told apart from mere length.
  */
 #include <errno.h>
 #include <fcntl.h>
