@@ -74,17 +74,20 @@ static int half_run(struct duplex *d, int i)
 	struct duplex_half *h = &d->half[i];
 	int r = 1;
 
-	for (int round = 0; round < 2 * ROUNDS && r > 0 && !h->shut; round++) {
-		if (h->len) {
+	for (int round = 0; round < 2 * ROUNDS && r > 0; round++) {
+		if (h->len)
 			r = half_write(h, d->fd[1 - i]);
-		} else if (!h->eof) {
+		else if (!h->eof)
 			r = half_read(h, d->fd[i]);
-		} else {
-			h->shut = true;
-			/* the other end may be gone altogether: then there is nobody to tell */
-			if (shutdown(d->fd[1 - i], SHUT_WR) < 0 && errno != ENOTCONN)
-				r = -errno;
-		}
+		else
+			break;
+	}
+	/* outside of the count: no event will come for it any more */
+	if (r >= 0 && h->eof && !h->len && !h->shut) {
+		h->shut = true;
+		/* the other end may be gone altogether: then there is nobody to tell */
+		if (shutdown(d->fd[1 - i], SHUT_WR) < 0 && errno != ENOTCONN)
+			r = -errno;
 	}
 	return r < 0 ? r : 0;
 }

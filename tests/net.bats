@@ -320,9 +320,9 @@ sees() {
 		create "$C-${kind%% *}"
 		ip netns add "$TOKEN"
 		# shellcheck disable=SC2086
-		ip link add "$V.a" link "$V" netns "$PID" name eth0 type $kind
+		ip link add link "$V" name eth0 netns "$PID" type $kind
 		# shellcheck disable=SC2086
-		ip link add "$V.a" link "$V" netns "$TOKEN" name eth0 type $kind
+		ip link add link "$V" name eth0 netns "$TOKEN" type $kind
 		within ip addr add 198.51.100.2/24 dev eth0
 		within ip link set eth0 up
 		ip -n "$TOKEN" addr add 198.51.100.3/24 dev eth0

@@ -71,6 +71,32 @@ TEST(an_end_of_one_direction_leaves_the_other_open)
 	pair_close(&p);
 }
 
+TEST(the_end_is_passed_on_wherever_in_a_turn_it_comes)
+{
+	static char chunk[DUPLEX_ROOM];
+
+	for (int pieces = 0; pieces < 10; pieces++) {
+		int big = 4 << 20;
+		struct pair p;
+		ssize_t n;
+
+		pair_open(&p);
+		setsockopt(p.left, SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof(big));
+		setsockopt(p.d.fd[1], SOL_SOCKET, SO_SNDBUFFORCE, &big, sizeof(big));
+		for (int i = 0; i < pieces; i++)
+			CHECK_EQ(send(p.left, chunk, sizeof(chunk), 0), sizeof(chunk));
+		CHECK_EQ(shutdown(p.left, SHUT_WR), 0);
+		duplex_preload(&p.d, 0, "x", pieces % 2); /* a turn may begin with a write, too */
+		do
+			CHECK_EQ(duplex_event(&p.d, 0, EPOLLIN), 1);
+		while (duplex_wants(&p.d, 0) & EPOLLIN);
+		while ((n = read(p.right, chunk, sizeof(chunk))) > 0)
+			;
+		CHECK_EQ(n, 0);
+		pair_close(&p);
+	}
+}
+
 TEST(a_reader_that_stalls_stops_its_writer)
 {
 	static char chunk[65536];

@@ -155,6 +155,41 @@ TEST(a_connection_to_any_port_of_localhost_arrives_with_its_port_and_family)
 	CHECK(memcmp(buf, "22 v4 ", 6) == 0);
 }
 
+TEST(megabytes_both_ways_at_once_arrive_intact_with_their_end)
+{
+	static uint8_t in[65536];
+	size_t got = 0;
+	ssize_t n;
+	int fd;
+
+	if (!helper_forward())
+		return;
+	for (int i = 0; i < 10; i++, got = 0) {
+		fd = dial(AF_INET, INADDR_LOOPBACK, 80);
+		REQUIRE(fd >= 0 && recv(fd, in, 6, MSG_WAITALL) == 6); /* "80 v4 " */
+		if (child() == 0) {
+			static uint8_t out[1021]; /* no divisor of any buffer */
+
+			for (size_t k = 0; k < sizeof(out); k++)
+				out[k] = (uint8_t)(k * 7);
+			for (int k = 0; k < 1000; k++)
+				if (send(fd, out, sizeof(out), MSG_NOSIGNAL) != sizeof(out))
+					_exit(1);
+			shutdown(fd, SHUT_WR);
+			_exit(0);
+		}
+		while ((n = recv(fd, in, sizeof(in), 0)) > 0)
+			for (ssize_t k = 0; k < n; k++, got++)
+				if (in[k] != (uint8_t)(got % 1021 * 7)) {
+					UNIT_FAIL("byte %zu differs", got);
+					return;
+				}
+		CHECK_EQ(got, 1021000);
+		CHECK_EQ(n, 0);
+		close(fd);
+	}
+}
+
 TEST(the_address_of_the_resolver_is_not_taken)
 {
 	if (!helper_forward())
