@@ -109,7 +109,9 @@ static void connected(struct forward *f)
 
 static int connect_start(struct forward *f)
 {
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(f->port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6,
+				    .sin6_port = htons(f->port),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(f->port) };
 	bool v6 = f->v6 != f->second;
 	int r;
@@ -177,7 +179,10 @@ void forward_begin(struct session *s, const struct wire_forward *q)
 	struct fault fault;
 
 	if (!f) {
-		(void)fault_set(&fault, STAGE_SETUP, !q->port ? EINVAL : count < FORWARDS_MAX ? ENOMEM : EMFILE,
+		(void)fault_set(&fault, STAGE_SETUP,
+				!q->port	       ? EINVAL
+				: count < FORWARDS_MAX ? ENOMEM
+						       : EMFILE,
 				"forward to port %u", q->port);
 		session_fail(s, &fault);
 		return;

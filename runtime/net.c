@@ -117,7 +117,8 @@ static struct session *connect_agent(void *arg)
 	struct helper *h = arg;
 	int fd = net_vm_connect(h->c.state_dir);
 	int r = fd < 0 ? fd
-		       : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + CONNECT_LIMIT_NS);
+		       : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0,
+				     mono_ns() + CONNECT_LIMIT_NS);
 
 	if (r >= 0)
 		return session_new(fd);
@@ -185,8 +186,7 @@ static void nic_remove(struct helper *h, struct nic *nic)
 		uint32_t slot;
 		struct nlmsghdr hdr;
 		struct ifinfomsg ifi;
-	} m = { .slot = nic->slot,
-		.hdr = { .nlmsg_len = sizeof(m.hdr) + sizeof(m.ifi), .nlmsg_type = RTM_DELLINK } };
+	} m = { .slot = nic->slot, .hdr = { .nlmsg_len = sizeof(m.hdr) + sizeof(m.ifi), .nlmsg_type = RTM_DELLINK } };
 	struct error err;
 	int r;
 
@@ -364,7 +364,8 @@ static void forward_start(struct helper *h)
 	if (h->forward)
 		return;
 	h->no_forward = true;
-	warn(h, "connections to localhost of the network namespace do not reach the guest: %s", error_errno_text(errno));
+	warn(h, "connections to localhost of the network namespace do not reach the guest: %s",
+	     error_errno_text(errno));
 }
 
 /* ---- all ---- */
@@ -390,7 +391,10 @@ static int sync_all(struct helper *h, struct error *err)
 
 /* ---- the process ---- */
 
-/* Take all notifications that are there or come within SETTLE_MS. ENOBUFS only says that some were lost: we read anew anyway. */
+/*
+ * Take all notifications that are there or come within SETTLE_MS. ENOBUFS only says that some were lost: we read
+ * anew anyway.
+ */
 static void settle(struct helper *h)
 {
 	struct pollfd p = { .fd = nl_socket_get_fd(h->events), .events = POLLIN };
@@ -579,7 +583,8 @@ bool net_has_links(void)
 
 int net_links_watch(void)
 {
-	struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
+	struct sockaddr_nl a = { .nl_family = AF_NETLINK,
+				 .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
 	CLEAN_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)

@@ -6,7 +6,8 @@
  * port 53. The guest's own 127.0.0.11 is another one, so the agent takes queries there and each is asked anew
  * from here, by a socket of its own, through those rules.
  *
- * Runs in the network helper. The guest controls number, pace and content of the queries, which nobody looks into: there
+ * Runs in the network helper. The guest controls number, pace and content of the queries, which nobody
+ * looks into: there
  * are NET_DNS_QUERIES places, and what finds none is not asked.
  */
 #include "net_dns.h"
@@ -274,7 +275,9 @@ static void on_session(void *arg, uint32_t events)
 
 struct net_dns *net_dns_start(struct evloop *loop, struct session *s, struct error *err)
 {
-	struct wire_resolver q = { .addr = { 127, 0, 0, 11 }, .port_min = NET_HOST_PORT_MIN, .port_max = NET_HOST_PORT_MAX };
+	struct wire_resolver q = { .addr = { 127, 0, 0, 11 },
+				   .port_min = NET_HOST_PORT_MIN,
+				   .port_max = NET_HOST_PORT_MAX };
 	struct net_dns *d;
 	int timer;
 

@@ -2,7 +2,8 @@
 /*
  * Connections to localhost, whatever the port, steered to one listening socket: a BPF program of type sk_lookup, which
  * the kernel asks when a connection arrives and before it looks for a listener. Unlike a NAT rule it needs no netfilter
- * modules and no connection tracking, cannot be seen or flushed by the engine's own rules, and ends with its descriptor.
+ * modules and no connection tracking, cannot be seen or flushed by the engine's own rules, and ends with
+ * its descriptor.
  *
  * Runs in the network helper, inside the container's host-side network namespace. Nothing here comes from the guest.
  */
@@ -28,18 +29,51 @@
 enum { R0, R1, R2, R3, R6 = 6, R7, R10 = 10 };
 
 #define CTX(field) ((int16_t)offsetof(struct bpf_sk_lookup, field))
-#define LOAD(dst, src, at) { .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = (dst), .src_reg = (src), .off = (at) }
-#define STORE_IMM(dst, at, v) { .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = (dst), .off = (at), .imm = (v) }
-#define MOVE(dst, src) { .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (dst), .src_reg = (src) }
-#define MOVE_IMM(dst, v) { .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (dst), .imm = (v) }
-#define ADD_IMM(dst, v) { .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = (dst), .imm = (v) }
-#define AND_IMM(dst, v) { .code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = (dst), .imm = (v) }
-#define CALL(fn) { .code = BPF_JMP | BPF_CALL, .imm = (fn) }
+#define LOAD(dst, src, at)                                                                         \
+	{                                                                                          \
+		.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = (dst), .src_reg = (src), .off = (at) \
+	}
+#define STORE_IMM(dst, at, v)                                                               \
+	{                                                                                   \
+		.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = (dst), .off = (at), .imm = (v) \
+	}
+#define MOVE(dst, src)                                                                  \
+	{                                                                               \
+		.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (dst), .src_reg = (src) \
+	}
+#define MOVE_IMM(dst, v)                                                          \
+	{                                                                         \
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (dst), .imm = (v) \
+	}
+#define ADD_IMM(dst, v)                                                           \
+	{                                                                         \
+		.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = (dst), .imm = (v) \
+	}
+#define AND_IMM(dst, v)                                                           \
+	{                                                                         \
+		.code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = (dst), .imm = (v) \
+	}
+#define CALL(fn)                                        \
+	{                                               \
+		.code = BPF_JMP | BPF_CALL, .imm = (fn) \
+	}
 /* jumps: over this many instructions */
-#define UNLESS_IMM(dst, v, n) { .code = BPF_JMP32 | BPF_JNE | BPF_K, .dst_reg = (dst), .imm = (v), .off = (n) }
-#define WHEN_IMM(dst, v, n) { .code = BPF_JMP32 | BPF_JEQ | BPF_K, .dst_reg = (dst), .imm = (v), .off = (n) }
-#define WHEN_NULL(dst, n) { .code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = (dst), .imm = 0, .off = (n) }
-#define JUMP(n) { .code = BPF_JMP | BPF_JA, .off = (n) }
+#define UNLESS_IMM(dst, v, n)                                                                 \
+	{                                                                                     \
+		.code = BPF_JMP32 | BPF_JNE | BPF_K, .dst_reg = (dst), .imm = (v), .off = (n) \
+	}
+#define WHEN_IMM(dst, v, n)                                                                   \
+	{                                                                                     \
+		.code = BPF_JMP32 | BPF_JEQ | BPF_K, .dst_reg = (dst), .imm = (v), .off = (n) \
+	}
+#define WHEN_NULL(dst, n)                                                                 \
+	{                                                                                 \
+		.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = (dst), .imm = 0, .off = (n) \
+	}
+#define JUMP(n)                                      \
+	{                                            \
+		.code = BPF_JMP | BPF_JA, .off = (n) \
+	}
 
 static int bpf(int cmd, union bpf_attr *attr)
 {
@@ -73,6 +107,7 @@ static int sockets_map(int v4, int v6)
 /* Addresses in the context are in network byte order, read as words of this (little-endian) machine. */
 static int program_load(int map)
 {
+	/* clang-format off */
 	const struct bpf_insn insns[] = {
 		/*  0 */ MOVE(R6, R1),
 		/*  1 */ STORE_IMM(R10, -4, 0),
@@ -111,12 +146,13 @@ static int program_load(int map)
 		/* 34 */ MOVE_IMM(R0, SK_PASS),
 		/* 35 */ { .code = BPF_JMP | BPF_EXIT },
 	};
+	/* clang-format on */
 	union bpf_attr attr = {
 		.prog_type = BPF_PROG_TYPE_SK_LOOKUP,
 		.expected_attach_type = BPF_SK_LOOKUP,
 		.insns = (uint64_t)(uintptr_t)insns,
 		.insn_cnt = ARRAY_LEN(insns),
-		.license = (uint64_t)(uintptr_t)"Apache-2.0",
+		.license = (uint64_t)(uintptr_t) "Apache-2.0",
 	};
 	int fd = bpf(BPF_PROG_LOAD, &attr);
 

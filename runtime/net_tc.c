@@ -7,7 +7,8 @@
  * The engine's interface keeps its name, MAC and addresses (engines look at them, and disconnect by them). Its
  * ingress is redirected to the TAP's egress and back, below the host's IP stack, which therefore goes deaf. Where the
  * engine has a resolver in the namespace there are two exceptions: frames to NET_HOST_PORT_* belong to sockets of
- * the host side, and ARP and IPv6 neighbour discovery are seen by both, because the host side has to resolve its gateway.
+ * the host side, and ARP and IPv6 neighbour discovery are seen by both, because the host side has to
+ * resolve its gateway.
  */
 #include "net_tc.h"
 
@@ -142,8 +143,8 @@ static int ingress_qdisc(struct nl_sock *nl, uint32_t ifindex)
 
 void tc_leave(struct nl_sock *nl, uint32_t link)
 {
-	static const uint16_t prios[] = { PRIO_PORTS, PRIO_PORTS + 1, PRIO_PORTS + 2, PRIO_PORTS + 3, PRIO_NEIGH,
-					  PRIO_NEIGH + 1, PRIO_NEIGH + 2, PRIO_ALL };
+	static const uint16_t prios[] = { PRIO_PORTS, PRIO_PORTS + 1, PRIO_PORTS + 2, PRIO_PORTS + 3,
+					  PRIO_NEIGH, PRIO_NEIGH + 1, PRIO_NEIGH + 2, PRIO_ALL };
 
 	for (size_t i = 0; i < sizeof(prios) / sizeof(prios[0]); i++) {
 		struct tcmsg tc = {
@@ -267,13 +268,15 @@ int tc_join(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err)
 	if (r == 0)
 		r = ingress_ready(nl, tap);
 	if (r < 0)
-		return error_set(err, -r, "add an ingress qdisc (is the sch_ingress module there? try: modprobe sch_ingress)");
+		return error_set(err, -r,
+				 "add an ingress qdisc (is the sch_ingress module there? try: modprobe sch_ingress)");
 	r = filter_all(nl, link, tap);
 	if (r == 0)
 		r = filter_all(nl, tap, link);
 	if (r < 0)
-		return error_set(err, -r, "redirect traffic (are the cls_matchall and act_mirred modules there? "
-					  "try: modprobe -a cls_matchall act_mirred)");
+		return error_set(err, -r,
+				 "redirect traffic (are the cls_matchall and act_mirred modules there? "
+				 "try: modprobe -a cls_matchall act_mirred)");
 	return 0;
 }
 
@@ -285,9 +288,9 @@ int tc_share(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err)
 	    (r = filter_ports(nl, link, ETH_P_IP, IPPROTO_TCP, PRIO_PORTS + 1)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IPV6, IPPROTO_UDP, PRIO_PORTS + 2)) < 0 ||
 	    (r = filter_ports(nl, link, ETH_P_IPV6, IPPROTO_TCP, PRIO_PORTS + 3)) < 0 ||
-	    (r = filter_arp(nl, link, tap)) < 0 ||
-	    (r = filter_nd(nl, link, tap, ICMPV6_NS, PRIO_NEIGH + 1)) < 0 ||
+	    (r = filter_arp(nl, link, tap)) < 0 || (r = filter_nd(nl, link, tap, ICMPV6_NS, PRIO_NEIGH + 1)) < 0 ||
 	    (r = filter_nd(nl, link, tap, ICMPV6_NA, PRIO_NEIGH + 2)) < 0)
-		return error_set(err, -r, "add a flower filter (is the cls_flower module there? try: modprobe cls_flower)");
+		return error_set(err, -r,
+				 "add a flower filter (is the cls_flower module there? try: modprobe cls_flower)");
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lives on the host's side of a container's network: connections to localhost, and the engine's resolver. Each test has
+ * What lives on the host's side of a container's network: connections to localhost, and the engine's
+ * resolver. Each test has
  * a network namespace of its own; the network helper is a child, the agent another one.
  */
 // link: runtime oci
@@ -119,7 +120,9 @@ static bool helper_forward(void)
 
 static int dial(int family, uint32_t v4, uint16_t port)
 {
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6,
+				    .sin6_port = htons(port),
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(v4) };
 	int fd = socket(family, SOCK_STREAM, 0);
 	int r = family == AF_INET ? connect(fd, (struct sockaddr *)&four, sizeof(four))
@@ -326,8 +329,8 @@ TEST(a_query_is_asked_anew_by_udp_or_tcp_and_answered_under_its_id)
 		CHECK_EQ(a.h.chan, chan);
 		CHECK_EQ(a.id, 7);
 		CHECK_EQ(a.h.len, 16);
-		CHECK_EQ(a.msg[0], (uint8_t)~'q');
-		CHECK_EQ(a.msg[11], (uint8_t)~'!');
+		CHECK_EQ(a.msg[0], (uint8_t) ~'q');
+		CHECK_EQ(a.msg[11], (uint8_t) ~'!');
 	}
 }
 
