@@ -7,7 +7,8 @@
  * strings, each ended by NUL, in the order given; "list" is u32 count, then that many NUL-ended strings. Absolute
  * paths are inside the container's root unless "guest path" is said.
  *
- * Operations are executed strictly in their order: the compiler owns the order, the agent only interprets. The agent checks
+ * Operations are executed strictly in their order: the compiler owns the order, the agent only interprets.
+ * The agent checks
  * every length and count and refuses an unknown operation or version.
  */
 #ifndef HUSK_AGENT_PLAN_H
@@ -79,7 +80,11 @@ enum plan_opcode {
 	OP_PERSONALITY,	 /* struct plan_int */
 	OP_ARGS,	 /* list */
 	OP_ENV,		 /* list */
-	OP_HOOK, /* struct plan_int (timeout s, 0: none), string: path, list args, list env, string: state JSON for stdin */
+	/*
+	 * struct plan_int (timeout s, 0: none), string: path, list args, list env, string: state JSON for
+	 * stdin
+	 */
+	OP_HOOK,
 	OP_CPU_AFFINITY, /* list of CPU ranges as text, one string: initial affinity of an exec */
 };
 

@@ -2,7 +2,8 @@
 /*
  * A DNS resolver's address in the guest. The loop runs it. Queries come from any process of the guest, answers from
  * the host; neither is looked into, only counted: a table of fixed size maps the id that the host sees to who asked.
- * Ids are given out in order and the table is indexed by them, so the oldest query makes room for a new one, and an answer
+ * Ids are given out in order and the table is indexed by them, so the oldest query makes room for a new
+ * one, and an answer
  * that comes too late finds that its place is another's.
  */
 #include "resolver.h"

@@ -15,7 +15,8 @@
  *      helper, and clones the child proper as its sibling;
  *   4. id maps are written by the agent, on request;
  *   5. the plan's operations run in their order. Three moments are placed between them: environment variables are
- *      put together before the first operation on the process itself (/etc/passwd is read as root); the executable is looked
+ *      put together before the first operation on the process itself (/etc/passwd is read as root); the
+ *      executable is looked
  *      up after the last one that changes user, capabilities or directory (so before a filter that comes last);
  *   6. a container waits for START, runs its startContainer hooks, and executes.
  */

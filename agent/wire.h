@@ -74,7 +74,8 @@ enum wire_type {
 	WIRE_CREATE,	/* no payload. -> OK { u32 guest pid } or ERROR. Environment built, process waits for START */
 	WIRE_START,	/* cid (no NUL); from any session. -> OK or ERROR. The process has been exec'ed when OK */
 	WIRE_EXEC,	/* no payload. -> OK { u32 guest pid } or ERROR. The process has been exec'ed when OK */
-	WIRE_SIGNAL, /* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
+	/* struct wire_signal + cid; cid empty: the process of this session (then no answer). -> OK/ERROR */
+	WIRE_SIGNAL,
 	WIRE_RESIZE,   /* struct wire_winsize: tty of this session's process. No answer */
 	WIRE_PS,       /* cid. -> OK { struct wire_ps[] each followed by its command line }. Command lines are cut until
 			 * all records fit; when even that does not do (> 2000 processes), whole records come before in
@@ -95,7 +96,8 @@ enum wire_type {
 	WIRE_RESOLVER, /* struct wire_resolver: take DNS queries on that address. -> OK, after which the session carries
 			* WIRE_DNS both ways; or ERROR */
 	WIRE_FORWARD,  /* struct wire_forward: connect to a TCP port of the guest's loopback. -> OK, after which the
-			* connection is a plain byte stream, half-close included; or ERROR. The host sends nothing before */
+			* connection is a plain byte stream, half-close included; or ERROR. The host sends
+			* nothing before */
 
 	/* agent -> host */
 	WIRE_OK = 64, /* payload as the request says */

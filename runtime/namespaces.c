@@ -65,10 +65,11 @@ int namespaces_open(struct namespaces *ns, const struct spec *spec, struct error
 			return error_set(err, 0, "%s namespace path %s: a namespace of another type", kinds[i].name,
 					 n->path);
 		if (i == NS_NETWORK && is_own_network(ns->fd[i]))
-			return error_set(err, 0,
-					 "network namespace path %s: the host's own, which a container with its own kernel "
-					 "cannot share; use a bridge network, or the annotation run.husk.network=none",
-					 n->path);
+			return error_set(
+				err, 0,
+				"network namespace path %s: the host's own, which a container with its own kernel "
+				"cannot share; use a bridge network, or the annotation run.husk.network=none",
+				n->path);
 	}
 	return 0;
 }

@@ -232,7 +232,8 @@ struct net_forward *net_forward_start(struct evloop *loop, struct session *(*con
 	*f = (struct net_forward){ .loop = loop, .connect = connect, .arg = arg, .link = -1 };
 	f->listen[0] = (struct watch){ .fd = listen_on(false), .fn = on_listen4, .arg = f };
 	r = f->listen[0].fd < 0 ? -errno : 0;
-	f->listen[1] = (struct watch){ .fd = listen_on(true), .fn = on_listen6, .arg = f }; /* -1: a host without IPv6 */
+	/* -1: a host without IPv6 */
+	f->listen[1] = (struct watch){ .fd = listen_on(true), .fn = on_listen6, .arg = f };
 	if (r == 0) {
 		f->link = net_lookup_attach(f->listen[0].fd, f->listen[1].fd);
 		r = f->link < 0 ? f->link : 0;

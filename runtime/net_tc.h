@@ -33,7 +33,10 @@ struct nl_sock;
 int tap_create(struct nl_sock *nl, int dev_net, unsigned int unit, uint32_t mtu, unsigned int pairs, int *fds,
 	       uint32_t *ifindex, struct error *err);
 
-/* Send what arrives on one interface out of the other, both ways. Takes the place of an earlier join of `link`. 0 or -1. */
+/*
+ * Send what arrives on one interface out of the other, both ways. Takes the place of an earlier join of `link`.
+ * 0 or -1.
+ */
 int tc_join(struct nl_sock *nl, uint32_t link, uint32_t tap, struct error *err);
 
 /* Besides, let the host's side of `link` have its own ports, and see ARP and neighbour discovery, too. 0 or -1. */

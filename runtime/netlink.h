@@ -19,7 +19,10 @@ struct nl_msg *netlink_request(uint16_t type, uint16_t flags, const void *fixed,
 /* Send a request (released here) and wait for its acknowledgement. 0 or -errno. */
 int netlink_talk(struct nl_sock *nl, struct nl_msg *msg);
 
-/* Send a dump request (released here); fn is called for each message, and ends the dump by a negative return. 0 or -errno. */
+/*
+ * Send a dump request (released here); fn is called for each message, and ends the dump by a negative return. 0
+ * or -errno.
+ */
 int netlink_dump(struct nl_sock *nl, struct nl_msg *msg, int (*fn)(const struct nlmsghdr *nlh, void *arg), void *arg);
 
 #endif

@@ -328,7 +328,8 @@ static int network_start(struct proxy *x, bool follow, struct error *err)
 	};
 	int fd = net_vm_connect(x->p->dirfd), rc;
 
-	rc = fd < 0 ? fd : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
+	rc = fd < 0 ? fd
+		    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
 	if (rc < 0) {
 		if (fd >= 0)
 			close(fd);

@@ -59,7 +59,8 @@ int share_facts(void *ctx, const char *path, struct source_facts *out)
 	}
 	out->fs_magic = (uint64_t)fs.f_type;
 	out->fs_bytes = (uint64_t)fs.f_blocks * (uint64_t)fs.f_frsize;
-	out->mount_flags = (uint64_t)fs.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC); /* ST_* are the same */
+	/* ST_* are the same */
+	out->mount_flags = (uint64_t)fs.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
 	out->major = major(st.st_rdev);
 	out->minor = minor(st.st_rdev);
 	return 0;

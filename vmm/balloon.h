@@ -21,7 +21,10 @@ struct balloon_stats {
 struct virtio_dev *balloon_create(const struct gmem *mem, struct loop *loop);
 void balloon_destroy(struct virtio_dev *d);
 
-/* Ask the guest to give `bytes` back, rounded down to 4 KiB; capped at its RAM. It obeys as far as it can. Loop thread. */
+/*
+ * Ask the guest to give `bytes` back, rounded down to 4 KiB; capped at its RAM. It obeys as far as it can. Loop
+ * thread.
+ */
 void balloon_set_target(struct virtio_dev *d, uint64_t bytes);
 
 /* What is known, and ask the guest for fresh figures for the next call. Loop thread. */

@@ -182,7 +182,10 @@ static void on_kick(void *arg, uint32_t events)
 				const uint8_t *p = c->chain.iov[i].iov_base;
 				size_t len = c->chain.iov[i].iov_len;
 
-				/* One buffer is gigabytes long if the guest likes; more than the sink holds is lost anyway. */
+				/*
+				 * One buffer is gigabytes long if the guest likes; more than the sink holds is
+				 * lost anyway.
+				 */
 				sink_write(c->sink, p, len < SINK_SIZE ? len : SINK_SIZE);
 			}
 			vq_push(q, c->chain.head, 0);

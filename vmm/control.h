@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control socket of husk-vmm: AF_UNIX SOCK_STREAM, listening, made by the runtime and inherited as --listen.
- * Only the user that owns the VMM process may connect (SO_PEERCRED). A client sends one struct ctl_req (with `len` payload
+ * Only the user that owns the VMM process may connect (SO_PEERCRED). A client sends one struct ctl_req
+ * (with `len` payload
  * bytes, and file descriptors by SCM_RIGHTS on its first byte), and gets one struct ctl_rep with `len` payload
  * bytes; then the next request. After a successful CTL_CONNECT the connection is a plain byte stream to the guest's
  * vsock port, half-close included. A CTL_CONNECT that arrives before the agent listens is answered when it does,
@@ -21,7 +22,11 @@ enum ctl_op {
 	CTL_STATUS,	 /* -> struct ctl_status */
 	CTL_ADD_SHARE,	 /* payload: NAME NUL, arg: CTL_SHARE_*; one O_PATH fd of a directory or file */
 	CTL_DEL_SHARE,	 /* payload: NAME NUL */
-	CTL_ADD_NIC, /* payload: struct ctl_nic, then one tap fd per queue pair (and as many vhost-net fds when arg is 1) -> u32 slot */
+	/*
+	 * payload: struct ctl_nic, then one tap fd per queue pair (and as many vhost-net fds when arg is 1) ->
+	 * u32 slot
+	 */
+	CTL_ADD_NIC,
 	CTL_DEL_NIC,  /* arg: slot */
 	CTL_ADD_DISK, /* payload: serial NUL, arg: CTL_DISK_*; one fd -> u32 slot */
 	CTL_DEL_DISK, /* arg: slot */

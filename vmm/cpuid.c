@@ -45,7 +45,10 @@ struct kvm_cpuid2 *cpuid_get(int sys)
 			e->ecx &= ~(1u << 2 | 1u << 3 | 1u << 4 | 1u << 5); /* DTES64, MONITOR, DS-CPL, VMX */
 			e->ecx &= ~(1u << 15);				    /* PDCM: performance MSRs */
 			e->ecx |= 1u << 31;				    /* hypervisor present */
-			/* KVM leaves this bit to us. Without it the guest calibrates its LAPIC timer for 240 M instructions. */
+			/*
+			 * KVM leaves this bit to us. Without it the guest calibrates its LAPIC timer for 240 M
+			 * instructions.
+			 */
 			if (deadline > 0)
 				e->ecx |= 1u << 24;
 			e->edx &= ~(1u << 21); /* DS: branch and sample records */
@@ -93,7 +96,10 @@ static void set_topology(struct kvm_cpuid_entry2 *e, unsigned int id, unsigned i
 			e->edx &= ~(1u << 28);
 		break;
 	case 0x4:
-		/* Bits 25:14 threads that share the cache, 31:26 cores of the package, both minus one. Level 3 is shared. */
+		/*
+		 * Bits 25:14 threads that share the cache, 31:26 cores of the package, both minus one. Level 3
+		 * is shared.
+		 */
 		e->eax &= 0x3fffu;
 		if ((e->eax >> 5 & 7) == 3)
 			e->eax |= (n - 1) << 14;

@@ -37,7 +37,8 @@ void ctl_reply(struct ctl_client *c, int status, const void *payload, uint32_t l
 /**
  * ctl_release() - take the socket of a client whose request is being served out of the loop
  *
- * Return: the descriptor; it stays the client's. ctl_reply() takes it back into the loop, ctl_hand_over() gives it away.
+ * Return: the descriptor; it stays the client's. ctl_reply() takes it back into the loop, ctl_hand_over()
+ * gives it away.
  */
 int ctl_release(struct ctl_client *c);
 

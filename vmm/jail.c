@@ -280,7 +280,10 @@ void jail_drop(void)
 		uint16_t r;
 		unsigned long id;
 
-		/* The kernel's calls, for this thread alone: the C library would change the file server's threads, too. */
+		/*
+		 * The kernel's calls, for this thread alone: the C library would change the file server's
+		 * threads, too.
+		 */
 		if (getrandom(&r, sizeof(r), 0) != sizeof(r))
 			log_die("cannot make the jail: random bytes: %s", strerror(errno));
 		id = UID_BASE + r % UID_RANGE;

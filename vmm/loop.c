@@ -68,7 +68,10 @@ static void run_calls(void *arg, uint32_t events)
 	(void)events;
 	eventfd_read(l->wake.fd, &n);
 	pthread_mutex_lock(&l->lock);
-	/* Only those that are there now: a call that calls again waits for the next round, so watches get their turn. */
+	/*
+	 * Only those that are there now: a call that calls again waits for the next round, so watches get their
+	 * turn.
+	 */
 	for (unsigned int left = l->call_count; left > 0; left--) {
 		struct call c = l->calls[l->call_head];
 

@@ -34,7 +34,8 @@ int gmem_alloc(struct gmem *m, uint64_t size)
 		return -EINVAL;
 
 	/* Nested paging maps 2 MiB at once only where guest and host addresses agree modulo 2 MiB. A third fewer
-	 * instructions until init than with 4 KiB pages. Not populated: clearing all of it costs more than the faults. */
+	 * instructions until init than with 4 KiB pages. Not populated: clearing all of it costs more than
+	 * the faults. */
 	map = mmap(NULL, size + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (map == MAP_FAILED)
 		return -errno;

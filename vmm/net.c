@@ -32,12 +32,12 @@
 #define BUDGET 64			 /* frames of one callback, so that no queue starves the loop */
 
 #define BIT(n) (1ULL << (n))
-#define OFFLOADS                                                                                                       \
-	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) |                        \
-	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_HOST_TSO4) |                     \
+#define OFFLOADS                                                                                    \
+	(BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) |     \
+	 BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN) | BIT(VIRTIO_NET_F_HOST_TSO4) | \
 	 BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN))
-#define FEATURES                                                                                                       \
-	(OFFLOADS | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_MRG_RXBUF) |                       \
+#define FEATURES                                                                                  \
+	(OFFLOADS | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_MRG_RXBUF) | \
 	 BIT(VIRTIO_NET_F_STATUS))
 #define FEATURES_MQ (FEATURES | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_MQ))
 
@@ -206,7 +206,11 @@ static void rx_run(struct net *n, struct pair *p)
 		cnt = merges(n) ? p->niov : p->held[0].niov;
 		len = readv(p->tap, p->iov, (int)cnt);
 		if (len < 0)
-			break; /* EAGAIN: no frame; EBADFD or EIO: the TAP is gone or down, the link is dead until it is replaced */
+			/*
+			 * EAGAIN: no frame; EBADFD or EIO: the TAP is gone or down, the link is dead until it
+			 * is replaced
+			 */
+			break;
 		if ((size_t)len < HDR_LEN)
 			continue;
 		r = rx_give(p, (size_t)len);

@@ -54,7 +54,8 @@ void vq_break(struct vq *q);
 
 /**
  * vq_pop() - take the next available chain
- * Return: 1 with *c filled; 0 when there is none; -EPROTO when the driver broke the rules (loop, out of range, head in flight,
+ * Return: 1 with *c filled; 0 when there is none; -EPROTO when the driver broke the rules (loop, out of
+ * range, head in flight,
  * writable before readable, more than 2^32 bytes): the queue is then broken and the device must call virtio_fault().
  */
 int vq_pop(struct vq *q, struct vq_chain *c);
@@ -72,7 +73,10 @@ bool vq_wants_interrupt(struct vq *q);
 bool vq_enable_kick(struct vq *q);
 void vq_disable_kick(struct vq *q);
 
-/* Copy between a chain's elements and a buffer, starting `off` bytes into the readable (writable) part; returns bytes copied (short at its end). */
+/*
+ * Copy between a chain's elements and a buffer, starting `off` bytes into the readable (writable) part; returns
+ * bytes copied (short at its end).
+ */
 size_t chain_read(const struct vq_chain *c, size_t off, void *buf, size_t len);
 size_t chain_write(const struct vq_chain *c, size_t off, const void *buf, size_t len);
 

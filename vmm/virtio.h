@@ -56,7 +56,10 @@ struct virtio_ops {
 	void (*config_read)(struct virtio_dev *d, uint32_t off, void *buf, uint32_t len);
 	void (*config_write)(struct virtio_dev *d, uint32_t off, const void *buf, uint32_t len);
 
-	/* DRIVER_OK: queues are started and frozen. Register kicks with the loop or start workers. 0 or -errno. vCPU thread. */
+	/*
+	 * DRIVER_OK: queues are started and frozen. Register kicks with the loop or start workers. 0 or -errno.
+	 * vCPU thread.
+	 */
 	int (*activate)(struct virtio_dev *d);
 
 	/* Driver reset, or the VM ends: stop every use of queues and guest memory before returning. Idempotent. */
@@ -75,7 +78,10 @@ struct virtio_dev {
 	int call; /* irqfd of the device */
 	uint32_t config_generation;
 	void *transport;
-	/* Set by the transport, may be NULL: status, isr or (when config is true) the configuration space have changed. */
+	/*
+	 * Set by the transport, may be NULL: status, isr or (when config is true) the configuration space have
+	 * changed.
+	 */
 	void (*changed)(struct virtio_dev *d, bool config);
 };
 
@@ -85,7 +91,10 @@ void virtio_notify(struct virtio_dev *d, struct vq *q);
 /* Configuration changed: bump generation, raise the interrupt. */
 void virtio_config_changed(struct virtio_dev *d);
 
-/* The guest broke the rules on this device: set DEVICE_NEEDS_RESET, log once, stop its queues. Never ends the process. */
+/*
+ * The guest broke the rules on this device: set DEVICE_NEEDS_RESET, log once, stop its queues. Never ends the
+ * process.
+ */
 void virtio_fault(struct virtio_dev *d, const char *why);
 
 #endif

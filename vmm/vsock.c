@@ -779,7 +779,10 @@ static void vsock_reset(struct virtio_dev *d)
 	v->nrst = 0;
 	if (was) {
 		v->life++;
-		/* One call at a time: a guest that resets all day fills no queue. Full otherwise: the next reset does it. */
+		/*
+		 * One call at a time: a guest that resets all day fills no queue. Full otherwise: the next reset
+		 * does it.
+		 */
 		if (!v->closing)
 			v->closing = loop_call(v->loop, close_old, v) == 0;
 	}

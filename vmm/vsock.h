@@ -42,7 +42,10 @@ typedef void (*vsock_done)(void *arg, int status);
  */
 int vsock_connect(struct virtio_dev *d, uint32_t port, int fd, vsock_done done, void *arg);
 
-/* The agent will not come: requests that wait for it end with -ETIMEDOUT, later ones too until it comes. Loop thread. */
+/*
+ * The agent will not come: requests that wait for it end with -ETIMEDOUT, later ones too until it comes. Loop
+ * thread.
+ */
 void vsock_give_up(struct virtio_dev *d);
 
 /* Open connections. Loop thread. */

@@ -3,7 +3,8 @@
  * Measures one command from outside, the same way for every VMM and runtime. Runs as root inside the KVM host.
  *
  *   measure [-w] run CMD...    prints "total NS STATUS": just before execve to the end of wait
- *   measure [-w] boot CMD...   prints "entry NS", "mark NS", "total NS STATUS" and "exit REASON COUNT" lines: entry is the
+ *   measure [-w] boot CMD...   prints "entry NS", "mark NS", "total NS STATUS" and "exit REASON COUNT"
+ *   lines: entry is the
  *                              first KVM_RUN (tracepoint kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF
  *   measure memory PID         prints the private memory of the process in KiB, guest RAM and the rest apart
  *
@@ -101,9 +102,9 @@ struct trace {
 };
 
 static const char *const events[][2] = {
-	{"kvm/kvm_fpu", "load==1"},
-	{"kvm/kvm_cpuid", "function==" MARK_LEAF},
-	{"sched/sched_switch", "prev_pid==0 || next_pid==0"},
+	{ "kvm/kvm_fpu", "load==1" },
+	{ "kvm/kvm_cpuid", "function==" MARK_LEAF },
+	{ "sched/sched_switch", "prev_pid==0 || next_pid==0" },
 };
 
 static void events_set(bool on)
@@ -257,7 +258,8 @@ static int memory(const char *pid)
 			if (!more)
 				break;
 			size = (hi - lo) / 1024;
-		} else if (sscanf(line, "Private_Clean: %lu", &kib) == 1 || sscanf(line, "Private_Dirty: %lu", &kib) == 1) {
+		} else if (sscanf(line, "Private_Clean: %lu", &kib) == 1 ||
+			   sscanf(line, "Private_Dirty: %lu", &kib) == 1) {
 			priv += kib;
 		}
 	}

@@ -221,10 +221,9 @@ AGENT_TEST(mounts_have_their_flags_and_targets_are_made)
 	pb_op(&p, OP_REMOUNT_ROOT, NULL, 0, "");
 	pb_user(&p, 0, 0);
 	pb_caps(&p, ALL_CAPS);
-	pb_shell(
-		&p,
-		"grep -E ' /made| /etc | / / ' /proc/self/mountinfo; touch /made/by/mount/x /x; echo more >>/etc/passwd && "
-		"tail -n 1 /etc/passwd; head -n 1 /made/file; stat -c %a /etc");
+	pb_shell(&p, "grep -E ' /made| /etc | / / ' /proc/self/mountinfo; "
+		     "touch /made/by/mount/x /x; echo more >>/etc/passwd && "
+		     "tail -n 1 /etc/passwd; head -n 1 /made/file; stat -c %a /etc");
 	out = run(&p, "c1", NULL);
 	CHECK_CONTAINS(out, "/made/by/mount ro,nosuid,noexec");
 	CHECK_CONTAINS(out, "/made/file ro,nosuid,noexec");
@@ -310,9 +309,8 @@ AGENT_TEST(devices_are_made_and_a_different_file_in_their_place_is_an_error)
 	pb_node(&p, "/dev/null", 1, 3); /* a second time: the same device */
 	pb_pivot(&p);
 	pb_user(&p, 0, 0);
-	pb_shell(
-		&p,
-		"stat -c '%n %F %u:%g %a' /dev/sub/pipe; stat -c '%n %t:%T %a' /dev/null /dev/zero; echo gone >/dev/null");
+	pb_shell(&p, "stat -c '%n %F %u:%g %a' /dev/sub/pipe; "
+		     "stat -c '%n %t:%T %a' /dev/null /dev/zero; echo gone >/dev/null");
 	out = run(&p, "c1", NULL);
 	CHECK_CONTAINS(out, "/dev/sub/pipe fifo 5:6 640\n");
 	CHECK_CONTAINS(out, "/dev/null 1:3 666\n/dev/zero 1:5 666\n");
@@ -544,10 +542,9 @@ AGENT_TEST(a_pod_with_a_user_namespace_goes_through_a_helper)
 	pb_mount(&p, "proc", "/proc", "proc", "", 0, 0);
 	pb_op(&p, OP_PIVOT, &(struct plan_pivot){ 0 }, sizeof(struct plan_pivot), "");
 	pb_user(&p, 7, 7);
-	pb_shell(
-		&p,
-		"hostname; id -u; echo pid $$; tr -s ' ' </proc/self/uid_map; echo z >/dev/fd/1; cat /proc/self/oom_score_adj; "
-		"exit 6");
+	pb_shell(&p, "hostname; id -u; echo pid $$; tr -s ' ' </proc/self/uid_map; "
+		     "echo z >/dev/fd/1; cat /proc/self/oom_score_adj; "
+		     "exit 6");
 	t = host_start(&p, "app");
 	REQUIRE(t);
 	CHECK(host_run(t));
@@ -604,9 +601,8 @@ AGENT_TEST(sysctls_of_own_namespaces_are_written)
 	pb_pivot(&p);
 	pb_op(&p, OP_SYSCTL, NULL, 0, "ss", "kernel.msgmax", "4321");
 	pb_user(&p, 0, 0);
-	pb_shell(
-		&p,
-		"cd /proc/sys; cat kernel/shmmni net/ipv4/ip_unprivileged_port_start kernel/msgmax; grep -c . /proc/net/dev");
+	pb_shell(&p, "cd /proc/sys; cat kernel/shmmni net/ipv4/ip_unprivileged_port_start kernel/msgmax; "
+		     "grep -c . /proc/net/dev");
 	CHECK_CONTAINS(run(&p, "c1", NULL), "1234\n77\n4321\n");
 	pb_environment(&p, "c2");
 	pb_op(&p, OP_SYSCTL, NULL, 0, "ss", "kernel/../../self/comm", "x");
@@ -832,9 +828,8 @@ AGENT_TEST(destroy_kills_removes_and_may_be_repeated)
 	pb_pivot(&p);
 	pb_user(&p, 0, 0);
 	pb_caps(&p, ALL_CAPS);
-	pb_shell(
-		&p,
-		"mkdir -p /sys/a/b/c /sys/d; trap '' TERM; echo $$ >/sys/d/cgroup.procs; echo up; while :; do sleep 1; done");
+	pb_shell(&p, "mkdir -p /sys/a/b/c /sys/d; trap '' TERM; echo $$ >/sys/d/cgroup.procs; echo up; "
+		     "while :; do sleep 1; done");
 	s = host_start(&p, "c1");
 	REQUIRE(s);
 	CHECK(host_expect(s, 0, "up"));

@@ -164,7 +164,10 @@ static int boot(const char *cmdline, size_t initrd_size, unsigned int vcpus, str
 		const char **why)
 {
 	struct image i = good();
-	struct boot_image b = { .kernel_fd = memfd_create("k", 0), .initrd_fd = -1, .cmdline = cmdline, .vcpus = vcpus };
+	struct boot_image b = { .kernel_fd = memfd_create("k", 0), .initrd_fd = -1 };
+
+	b.cmdline = cmdline;
+	b.vcpus = vcpus;
 
 	if (!mem.nregions && gmem_alloc(&mem, RAM))
 		return -1;

@@ -108,7 +108,10 @@ static inline void guest_queue_setup(struct guest *g, unsigned int n, uint16_t s
 	guest_write(g, 0x044, 1);
 }
 
-/* Reset, negotiate (features besides VERSION_1), set up all queues with `size` entries, DRIVER_OK. Returns the status. */
+/*
+ * Reset, negotiate (features besides VERSION_1), set up all queues with `size` entries, DRIVER_OK. Returns the
+ * status.
+ */
 static inline uint32_t guest_start(struct guest *g, uint64_t features, uint16_t size)
 {
 	features |= 1ull << VIRTIO_F_VERSION_1;
