@@ -208,7 +208,7 @@ static void work(struct fs_worker *w)
 			atomic_fetch_sub(&fs->idle, 1);
 		if (n == 1 && ev.data.u32 == EVENT_STOP)
 			break;
-		if (n == 1 && ev.data.u32 < EVENT_WAIT)
+		if (n == 1 && ev.data.u32 <= fs->nqueues)
 			serve_queue(w, ev.data.u32);
 		if (w->index == 0)
 			timeout = fs_locks_retry(fs);

@@ -142,10 +142,13 @@ static bool evict(struct fs *fs, struct fs_inode *i, uint64_t id)
 
 static unsigned int sweep(struct fs *fs, unsigned int n, uint32_t scan)
 {
+	uint32_t end = fs_pool_end(&fs->inodes);
 	unsigned int done = 0;
 
+	if (end == 0)
+		return 0;
 	pthread_mutex_lock(&fs->evict_lock);
-	for (uint32_t end = fs_pool_end(&fs->inodes); scan && done < n && end; scan--) {
+	for (; scan && done < n; scan--) {
 		uint32_t index = fs->evict_hand++ % end;
 		struct fs_inode *i = fs_pool_at(&fs->inodes, index);
 		uint64_t l = i ? atomic_load(&i->life) : 0;

@@ -157,6 +157,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 /* In a child with its own directory; the counts come back through a pipe. */
 static bool run(const struct property *p, const char *dir, struct result *res)
 {
+	const char *limit = getenv("SUITE_SECONDS");
 	char path[PATH_MAX + 256];
 	int fds[2], st;
 	pid_t pid;
@@ -171,7 +172,7 @@ static bool run(const struct property *p, const char *dir, struct result *res)
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
-		alarm(getenv("SUITE_SECONDS") ? (unsigned int)atoi(getenv("SUITE_SECONDS")) : SECONDS);
+		alarm(limit ? (unsigned int)strtoul(limit, NULL, 10) : SECONDS);
 		umask(022);
 		if (chdir(path))
 			_exit(98);

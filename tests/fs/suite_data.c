@@ -389,13 +389,12 @@ static int write_byte(void *arg)
 
 PROPERTY(a_write_of_another_process_is_seen_at_once)
 {
-	char c;
 	int fd;
 
 	make_file("f", "-");
 	fd = open("f", O_RDONLY);
-	for (c = 'a'; c < 'k'; c++) {
-		char got = 0;
+	for (int n = 0; n < 10; n++) {
+		char c = (char)('a' + n), got = 0;
 
 		EQ(in_child(write_byte, &c), 0);
 		EQ(pread(fd, &got, 1, 0), 1);

@@ -109,7 +109,7 @@ static void touch_all(struct env *e, const uint64_t *nodes, unsigned int n, unsi
 static void many_files(unsigned int dirs, unsigned int files, unsigned int nofile)
 {
 	struct rlimit rl = { .rlim_cur = nofile, .rlim_max = nofile };
-	uint64_t *nodes = calloc(dirs * files, sizeof(*nodes));
+	static uint64_t nodes[100000];
 	struct fuse_entry_out out;
 	struct fs_stats st;
 	struct env e;
@@ -150,7 +150,6 @@ static void many_files(unsigned int dirs, unsigned int files, unsigned int nofil
 	CHECK_EQ(st.inodes, 1 + dirs);
 	CHECK(st.fds <= 1 + dirs);
 	env_close(&e);
-	free(nodes);
 }
 
 TEST(a_hundred_thousand_files_with_few_descriptors)
@@ -167,7 +166,7 @@ TEST(open_files_are_never_evicted_and_have_a_cap)
 {
 	struct rlimit rl = { .rlim_cur = 400, .rlim_max = 400 };
 	struct fuse_open_out o;
-	uint64_t node, fhs[1000];
+	uint64_t node, fhs[1000] = { 0 };
 	unsigned int n;
 	struct env e;
 	int64_t err = 0;
