@@ -120,6 +120,8 @@ static void on_frame(void *arg, const struct frame *f)
 		start_answer(x, &err);
 		return;
 	}
+	if (f->h.type != WIRE_OK)
+		return;
 	x->started = true;
 	x->timeline.ns[STEP_STARTED] = mono_ns();
 	timeline_write(x->p->dirfd, FILE_TIMELINE, &x->timeline);
