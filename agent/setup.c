@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -434,11 +435,18 @@ static void listen_to_signals(void)
 
 static void default_signals(void)
 {
+	/* The kernel's own call and form: C libraries keep 32 and up for themselves. All zeros is SIG_DFL. */
+	const struct {
+		void *handler;
+		unsigned long flags;
+		void *restorer;
+		uint64_t mask;
+	} dfl = { .handler = NULL };
 	sigset_t none;
 
 	for (int s = 1; s < 65; s++)
 		if (s != SIGKILL && s != SIGSTOP)
-			(void)signal(s, SIG_DFL);
+			(void)syscall(SYS_rt_sigaction, s, &dfl, NULL, sizeof(dfl.mask));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
