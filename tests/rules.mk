@@ -92,13 +92,27 @@ format: | $(deps_check_stamp) ## bring the C files into the project's style
 # ---- with guests, in a KVM host ----
 
 # programs of the suites; static, because most of them run inside containers
-bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer)
+bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer fs_suite)
 
 build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
 
 build/tests/bench/%: tests/bench/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
+
+# Guests without an operating system: loaded where a kernel would be, no library, no vector registers.
+GUEST_FLAGS := -std=gnu11 -O1 -ffreestanding -fno-builtin -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small \
+	-fno-stack-protector -fcf-protection=none -Wall -Wextra -Werror -nostdlib -static \
+	-Wl,-Ttext-segment=0x1000000,--build-id=none,-z,noexecstack,-z,norelro,-z,max-page-size=4096
+
+build/tests/guest/%: tests/guest/%.c tests/guest/bare.h $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(GUEST_FLAGS) -o $@.new $< && mv $@.new $@
+
+bats_tools += build/tests/guest/hostile
+
+# the semantics of a file system, on whatever directory it is given
+build/tests/tools/fs_suite: $(wildcard tests/fs/*.c tests/fs/*.h) $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $(filter %.c,$^) && mv $@.new $@
 
 test-tools: $(bats_tools) ## programs that the bats suites use
 

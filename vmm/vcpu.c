@@ -139,8 +139,8 @@ static void internal_error(struct vcpu *v)
 	ioctl(v->fd, KVM_GET_REGS, &regs);
 	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		vm_end(v->vm, 2,
-		       "KVM could not execute the guest's instruction at 0x%llx: this /dev/kvm is probably a software "
-		       "backend that cannot run Linux; `husk-vmm --probe` tells",
+		       "KVM could not execute the guest's instruction at 0x%llx: it cannot do this one on device memory, "
+		       "or this /dev/kvm is a software backend that cannot run Linux (`husk-vmm --probe` tells)",
 		       regs.rip);
 	else
 		vm_end(v->vm, 2, "KVM internal error %u on vCPU %u at 0x%llx", v->run->internal.suberror, v->id,
