@@ -149,7 +149,7 @@ static bool may_lack(int rc, bool rootless)
 	return rootless && (rc == -EACCES || rc == -EPERM || rc == -EROFS);
 }
 
-int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, struct error *err)
+int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, bool occupied, struct error *err)
 {
 	char *mounts[CGROUP_HIERARCHIES] = { CGROUP_ROOT };
 	unsigned int n = 1;
@@ -179,7 +179,7 @@ int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootle
 	if (cg->mode == CGROUP_V1)
 		while (n)
 			free(mounts[--n]);
-	if (!rc)
+	if (!rc && !occupied)
 		rc = check_unused(cg, err);
 	if (rc) {
 		struct error ignored;

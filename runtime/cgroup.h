@@ -35,10 +35,11 @@ enum cgroup_mode cgroup_host_mode(void);
  * cgroup_create() - make the container's cgroup
  * @path:     from cgroup_path_parse()
  * @rootless: a cgroup that may not be made is no error
+ * @occupied: it has been made for us and holds our process already
  *
  * A cgroup that is there already must be empty and not frozen. 0 or -1 with *err; cgroup_free() in both cases.
  */
-int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, struct error *err);
+int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, bool occupied, struct error *err);
 
 /* Take the directories from a saved state. */
 void cgroup_from_dirs(struct cgroup *cg, const struct strings *dirs);
@@ -66,5 +67,23 @@ int cgroup_v1_apply(const struct cgroup *cg, const struct spec_resources *r, uin
 unsigned int cgroup_v1_mounts(char **out);
 /* mkdir -p for v1: cpuset directories get their parent's cpus and mems. 0 or -errno. */
 int cgroup_v1_mkdir(const char *mount, const char *path, bool *made);
+
+/* ---- systemd driver (cgroup_systemd.c) ---- */
+
+struct cgroup_systemd {
+	const char *unit, *slice; /* struct cgroup_path */
+	const char *id;		  /* of the container, for the description */
+	pid_t pid;		  /* first process of the scope */
+	const struct spec_resources *resources;
+	uint64_t overhead;
+	const struct spec_map *annotations; /* org.systemd.property.NAME: further properties */
+};
+
+/* Make the unit with its first process and wait for it. 0 or -1 with *err. */
+int cgroup_systemd_start(const struct cgroup_systemd *s, struct error *err);
+/* Change its limits. 0 or -1 with *err. */
+int cgroup_systemd_set(const char *unit, const struct spec_resources *r, uint64_t overhead, struct error *err);
+/* Stop and forget it; one that is gone already is fine. @dir: its cgroup directory, or NULL. */
+void cgroup_systemd_stop(const char *unit, const char *dir);
 
 #endif

@@ -151,6 +151,9 @@ static int apply(struct container *c, const struct spec_resources *r, struct err
 		return -1;
 
 	resources_for_host(r, &host);
+	if (c->state->systemd_unit &&
+	    cgroup_systemd_set(c->state->systemd_unit, &host, st.ram_bytes + extra - limit, err) < 0)
+		return -1;
 	cgroup_from_dirs(&cg, &c->state->cgroups);
 	/* on the host the limit is the VM's RAM and what surrounds it, whatever the container may use of it */
 	rc = cgroup_apply(&cg, &host, st.ram_bytes + extra - limit, err);

@@ -6,6 +6,6 @@
 #include "../oci/compile.h"
 
 #define RUNTIME_SERVES (HOST_SERVES_IDMAP | HOST_SERVES_FSTYPE | HOST_SERVES_MEMPOLICY)
-#define RUNTIME_SYSTEMD false /* the systemd cgroup driver */
+#define RUNTIME_SYSTEMD true /* the systemd cgroup driver */
 
 #endif

@@ -77,6 +77,7 @@ struct work {
 	struct vmm_files files;
 	struct namespaces ns;
 	struct cgroup cgroup;
+	struct cgroup_path cgroup_path;
 	struct vm_size size;
 	struct pod pod;
 	struct spec_pair extra[2];
@@ -256,14 +257,40 @@ static int compile(struct work *w, const char *id, struct error *err)
 static int make_cgroup(struct work *w, struct error *err)
 {
 	const struct spec *spec = w->l->spec;
-	struct cgroup_path path;
+	struct cgroup_path *path = &w->cgroup_path;
 
 	if (w->g->no_cgroup)
 		return 0;
-	if (cgroup_path_parse(spec->lin.cgroups_path, w->g->systemd, w->l->c.id, w->g->rootless, &path, err) < 0)
+	if (cgroup_path_parse(spec->lin.cgroups_path, w->g->systemd, w->l->c.id, w->g->rootless, path, err) < 0)
 		return -1;
-	if (cgroup_create(&w->cgroup, &path, w->g->rootless, err) < 0)
+	if (w->g->systemd) { /* made when there is a process for it; the state names it before */
+		w->state.systemd = true;
+		w->state.systemd_unit = path->unit;
+		return 0;
+	}
+	if (cgroup_create(&w->cgroup, path, w->g->rootless, false, err) < 0)
 		return -1;
+	return cgroup_apply(&w->cgroup, &w->host.resources, w->size.overhead, err);
+}
+
+/* The systemd driver's turn: a scope around the proxy, which waits for us. */
+static int make_scope(struct work *w, struct error *err)
+{
+	const struct cgroup_systemd s = {
+		.unit = w->cgroup_path.unit,
+		.slice = w->cgroup_path.slice,
+		.id = w->l->c.id,
+		.pid = w->l->pid,
+		.resources = &w->host.resources,
+		.overhead = w->size.overhead,
+		.annotations = &w->l->spec->annotations,
+	};
+
+	if (cgroup_systemd_start(&s, err) < 0)
+		return -1;
+	if (cgroup_create(&w->cgroup, &w->cgroup_path, w->g->rootless, true, err) < 0)
+		return -1;
+	w->state.cgroups = (struct strings){ .v = (const char **)w->cgroup.dirs, .n = w->cgroup.ndirs };
 	return cgroup_apply(&w->cgroup, &w->host.resources, w->size.overhead, err);
 }
 
@@ -311,6 +338,12 @@ static bool has_create_hooks(const struct spec *spec)
 	       spec->hooks[HOOK_CREATE_CONTAINER].n;
 }
 
+/* The proxy was not born in its cgroup: it waits until it is there. */
+static bool must_be_placed(const struct work *w, int cgroup_fd)
+{
+	return w->state.systemd || (w->cgroup.ndirs && cgroup_fd < 0);
+}
+
 /* In the child: never returns. */
 static void become_proxy(struct work *w, int cgroup_fd)
 {
@@ -342,7 +375,7 @@ static void become_proxy(struct work *w, int cgroup_fd)
 		.sync = w->sync_peer,
 		.sync_peer = w->l->sync,
 		.listen_fd = w->listen_proxy,
-		.wait_placed = w->cgroup.ndirs && cgroup_fd < 0,
+		.wait_placed = must_be_placed(w, cgroup_fd),
 		.hooks = has_create_hooks(spec),
 		.console = w->console_slave,
 		.tty = spec->process && spec->process->terminal,
@@ -377,7 +410,9 @@ static int clone_proxy(struct work *w, struct error *err)
 	if (w->listen_vm >= 0)
 		close(w->listen_vm);
 	w->listen_vm = -1;
-	if (w->cgroup.ndirs && cgroup_fd < 0) {
+	if (must_be_placed(w, cgroup_fd)) {
+		if (w->state.systemd && make_scope(w, err) < 0)
+			return -1;
 		if (cgroup_add(&w->cgroup, pid, err) < 0)
 			return -1;
 		sync_send(w->l->sync, SYNC_PLACED, 0, NULL);
@@ -563,6 +598,8 @@ static void unbuild(struct work *w)
 	}
 	/* its cgroup may be known to nobody but us yet */
 	cgroup_kill(&w->cgroup);
+	if (w->state.systemd)
+		cgroup_systemd_stop(w->cgroup_path.unit, w->cgroup.ndirs ? w->cgroup.dirs[0] : NULL);
 	cgroup_remove(&w->cgroup, &ignored);
 	destroy(&l->c, w->hooks_begun ? l->spec : NULL, &ignored);
 }
