@@ -34,6 +34,7 @@ int main(int argc, char **argv)
 	case ACTION_RUN:
 		break;
 	}
+	options_close_others(&options);
 	vm_create(&vm, &options);
 	status = vm_run(&vm);
 	_exit(status);

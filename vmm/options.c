@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "boot.h"
@@ -129,6 +130,48 @@ static void add_disk(struct options *o, const char *text)
 		log_die("--disk %s: only :ro and :SERIAL may follow the number", text);
 	if (strlen(rest) > OPTIONS_SERIAL_MAX)
 		log_die("--disk %s: the serial is longer than %u bytes", text, OPTIONS_SERIAL_MAX);
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void close_between(unsigned int first, unsigned int last)
+{
+	if (first <= last && syscall(SYS_close_range, first, last, 0))
+		log_die("cannot close inherited file descriptors: %s (Linux 5.9 or newer is needed)", strerror(errno));
+}
+
+void options_close_others(const struct options *o)
+{
+	int keep[OPTIONS_SHARES_MAX + OPTIONS_DISKS_MAX + 8], null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	unsigned int n = 0, next = STDERR_FILENO + 1;
+
+	if (null < 0)
+		log_die("/dev/null: %s", strerror(errno));
+	for (int fd = STDIN_FILENO; fd <= STDOUT_FILENO; fd++) {
+		if (fd != o->console_fd && fd != null && dup2(null, fd) < 0)
+			log_die("/dev/null: %s", strerror(errno));
+	}
+	keep[n++] = o->kernel_fd;
+	keep[n++] = o->initrd_fd;
+	keep[n++] = o->listen_fd;
+	keep[n++] = o->owner_fd;
+	keep[n++] = o->console_fd;
+	for (unsigned int i = 0; i < o->nshares; i++)
+		keep[n++] = o->share[i].fd;
+	for (unsigned int i = 0; i < o->ndisks; i++)
+		keep[n++] = o->disk[i].fd;
+	qsort(keep, n, sizeof(keep[0]), compare_fds);
+	for (unsigned int i = 0; i < n; i++) {
+		if (keep[i] < (int)next)
+			continue; /* not given, standard, or named twice */
+		close_between(next, (unsigned int)keep[i] - 1);
+		next = (unsigned int)keep[i] + 1;
+	}
+	close_between(next, UINT32_MAX);
+	clearenv();
 }
 
 void options_parse(struct options *o, int argc, char **argv)

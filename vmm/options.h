@@ -44,6 +44,14 @@ struct options {
 	unsigned int ndisks;
 };
 
+/**
+ * options_close_others() - close every descriptor that the command line does not name, but standard error
+ *
+ * Standard input and output become /dev/null, unless the console goes there. The environment is emptied. Before anything
+ * else is opened. Ends the process with a message when it cannot.
+ */
+void options_close_others(const struct options *o);
+
 /* Fill *o from the command line. Ends the process with a message when it is wrong. */
 void options_parse(struct options *o, int argc, char **argv);
 
