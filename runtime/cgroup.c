@@ -149,6 +149,28 @@ static bool may_lack(int rc, bool rootless)
 	return rootless && (rc == -EACCES || rc == -EPERM || rc == -EROFS);
 }
 
+void cgroup_plan(struct cgroup *cg, const struct cgroup_path *path)
+{
+	char *mounts[CGROUP_HIERARCHIES];
+	unsigned int n = 0;
+
+	*cg = (struct cgroup){ .mode = cgroup_host_mode() };
+	if (cg->mode == CGROUP_V2)
+		mounts[n++] = xstrdup(CGROUP_ROOT);
+	else if (cg->mode == CGROUP_V1)
+		n = cgroup_v1_mounts(mounts);
+	for (unsigned int i = 0; i < n; i++) {
+		cg->dirs[cg->ndirs++] = xasprintf("%s%s", mounts[i], path->path);
+		free(mounts[i]);
+	}
+}
+
+void cgroup_remove_unused(const struct cgroup *cg)
+{
+	for (unsigned int i = 0; i < cg->ndirs; i++)
+		rmdir(cg->dirs[i]);
+}
+
 int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, bool occupied, struct error *err)
 {
 	char *mounts[CGROUP_HIERARCHIES] = { CGROUP_ROOT };

@@ -41,6 +41,12 @@ enum cgroup_mode cgroup_host_mode(void);
  */
 int cgroup_create(struct cgroup *cg, const struct cgroup_path *path, bool rootless, bool occupied, struct error *err);
 
+/* The directories that cgroup_create() would make, for a state that is written before: nothing is touched. */
+void cgroup_plan(struct cgroup *cg, const struct cgroup_path *path);
+
+/* Remove the directories that are there and empty; whatever lives in the others is not ours. */
+void cgroup_remove_unused(const struct cgroup *cg);
+
 /* Take the directories from a saved state. */
 void cgroup_from_dirs(struct cgroup *cg, const struct strings *dirs);
 

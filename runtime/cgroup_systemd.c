@@ -213,7 +213,7 @@ static int unit_body(struct dbus_body *b, const struct cgroup_systemd *s, struct
 	property_bool(b, cgroup_host_mode() == CGROUP_V2 ? "IOAccounting" : "BlockIOAccounting", true);
 	property_bool(b, "TasksAccounting", true);
 	property_bool(b, "DefaultDependencies", false);
-	/* the VMM's threads are tasks: the container's limit is kept in the guest, and systemd's default must not hit */
+	/* the VMM's threads are tasks; the container's limit is kept in the guest, systemd's default must not hit */
 	property_u64(b, "TasksMax", UINT64_MAX);
 	put_memory(b, s->resources, s->overhead);
 	put_cpu(b, s->resources);

@@ -245,6 +245,14 @@ int container_save(struct container *c, const struct state *s, struct error *err
 	return state_read(c, err);
 }
 
+const char *state_extra(const struct state *s, const char *key)
+{
+	for (size_t i = 0; i < s->extra.n; i++)
+		if (!strcmp(s->extra.v[i].key, key))
+			return s->extra.v[i].value;
+	return NULL;
+}
+
 pid_t container_pid(const struct container *c)
 {
 	return c->state && c->alive ? c->state->pid : 0;

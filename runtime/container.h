@@ -60,6 +60,9 @@ int container_save(struct container *c, const struct state *s, struct error *err
 /* What the container is now: from the files, the proxy's pid with start time, and the host's boot id. */
 enum container_status container_status(const struct container *c);
 
+/* A fact that the runtime keeps in the state, or NULL. */
+const char *state_extra(const struct state *s, const char *key);
+
 /* The proxy's pid while it is alive, else 0. */
 pid_t container_pid(const struct container *c);
 

@@ -63,10 +63,14 @@ int destroy(struct container *c, const struct spec *spec, struct error *err)
 				pod_leave(c);
 			kill_hard(c, 5000);
 			cgroup_from_dirs(&cg, &c->state->cgroups);
-			cgroup_kill(&cg);
-			if (c->state->systemd_unit)
-				cgroup_systemd_stop(c->state->systemd_unit, cg.ndirs ? cg.dirs[0] : NULL);
-			rc = cgroup_remove(&cg, err);
+			if (state_extra(c->state, EXTRA_CGROUPS_PLANNED)) {
+				cgroup_remove_unused(&cg);
+			} else {
+				cgroup_kill(&cg);
+				if (c->state->systemd_unit)
+					cgroup_systemd_stop(c->state->systemd_unit, cg.ndirs ? cg.dirs[0] : NULL);
+				rc = cgroup_remove(&cg, err);
+			}
 			cgroup_free(&cg);
 		} /* else: from before a reboot, and its cgroups may be another's by now */
 	}

@@ -80,7 +80,7 @@ struct work {
 	struct cgroup_path cgroup_path;
 	struct vm_size size;
 	struct pod pod;
-	struct spec_pair extra[2];
+	struct spec_pair extra[3];
 	char *userns, *shares; /* values of extra */
 	int console_master, console_slave, listen_vm, listen_proxy, bundle_fd, sync_peer;
 	struct state state;
@@ -258,6 +258,7 @@ static int make_cgroup(struct work *w, struct error *err)
 {
 	const struct spec *spec = w->l->spec;
 	struct cgroup_path *path = &w->cgroup_path;
+	int rc;
 
 	if (w->g->no_cgroup)
 		return 0;
@@ -268,9 +269,17 @@ static int make_cgroup(struct work *w, struct error *err)
 		w->state.systemd_unit = path->unit;
 		return 0;
 	}
-	if (cgroup_create(&w->cgroup, path, w->g->rootless, false, err) < 0)
-		return -1;
-	return cgroup_apply(&w->cgroup, &w->host.resources, w->size.overhead, err);
+	/* first the names: a create that is killed here leaves nothing that delete cannot find */
+	cgroup_plan(&w->cgroup, path);
+	w->state.cgroups = (struct strings){ .v = (const char **)w->cgroup.dirs, .n = w->cgroup.ndirs };
+	w->extra[w->state.extra.n++] = (struct spec_pair){ EXTRA_CGROUPS_PLANNED, "1" };
+	rc = container_save(&w->l->c, &w->state, err);
+	w->state.extra.n--;
+	w->state.cgroups = (struct strings){ 0 };
+	cgroup_free(&w->cgroup);
+	if (!rc)
+		rc = cgroup_create(&w->cgroup, path, w->g->rootless, false, err);
+	return rc ? rc : cgroup_apply(&w->cgroup, &w->host.resources, w->size.overhead, err);
 }
 
 /* The systemd driver's turn: a scope around the proxy, which waits for us. */

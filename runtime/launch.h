@@ -11,6 +11,9 @@
 #include "container.h"
 #include "husk.h"
 
+/* state.extra: the cgroups are named, but not known to be ours yet: nothing in them may be killed. */
+#define EXTRA_CGROUPS_PLANNED "cgroups_planned"
+
 struct launch_options {
 	const char *bundle;	    /* NULL: current directory */
 	const char *pid_file;	    /* NULL: none */

@@ -41,14 +41,6 @@ static char *identity_of(pid_t pid, enum spec_ns_type type)
 	return pod_identity(path);
 }
 
-static const char *extra_get(const struct state *s, const char *key)
-{
-	for (size_t i = 0; i < s->extra.n; i++)
-		if (!strcmp(s->extra.v[i].key, key))
-			return s->extra.v[i].value;
-	return NULL;
-}
-
 /* ---- members ---- */
 
 static void member_free(struct pod_member *m)
@@ -60,7 +52,7 @@ static void member_free(struct pod_member *m)
 
 static void member_fill(struct pod_member *m, const struct container *c)
 {
-	const char *user = extra_get(c->state, POD_EXTRA_USERNS);
+	const char *user = state_extra(c->state, POD_EXTRA_USERNS);
 
 	*m = (struct pod_member){ .id = xstrdup(c->id) };
 	for (int t = 0; t < NS_COUNT; t++) {
@@ -241,7 +233,7 @@ int pod_namespace_owner(void *ctx, enum spec_ns_type type, const char *path, con
 void pod_leave(const struct container *c)
 {
 	CLEAN_FREE char *path = vm_socket_path(c);
-	const char *shares = extra_get(c->state, POD_EXTRA_SHARES);
+	const char *shares = state_extra(c->state, POD_EXTRA_SHARES);
 	uint64_t deadline = mono_ns() + LEAVE_NS;
 	struct error ignored;
 	char prefix[64];

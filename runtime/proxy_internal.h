@@ -24,8 +24,8 @@ struct proxy {
 	int log_pipe; /* the VMM's stdout and stderr */
 	int log_fd;   /* file in the state directory */
 	size_t log_len;
-	int tee;     /* where the log goes, too; or -1 */
-	int dev_net; /* directory /dev/net of the host */
+	int tee;	/* where the log goes, too; or -1 */
+	int dev_net;	/* directory /dev/net of the host */
 	int net_sysctl; /* directory /proc/sys/net/ipv4 of the namespace, or -1 */
 
 	struct session *s;

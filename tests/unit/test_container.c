@@ -533,6 +533,36 @@ TEST(a_cgroup_that_others_live_in_is_refused_and_they_live_on)
 	finish();
 }
 
+TEST(a_cgroup_that_was_only_planned_is_not_killed)
+{
+	struct spec_pair planned = { "cgroups_planned", "1" };
+	struct container c1, c2;
+	struct error err;
+	struct state s;
+	char *root;
+
+	begin("\"wait\"", "");
+	CHECK_EQ(husk("run -d -b %s c1", dir), 0);
+	root = xasprintf("%s/state", dir);
+	REQUIRE(container_open(&c1, root, "c1", false, &err) == 0);
+	REQUIRE(container_make(&c2, root, "c2", &err) == 0);
+	/* what a create of c2 with the same cgroupsPath leaves when it is killed before it has looked who lives there */
+	s = *c1.state;
+	s.id = s.vm_id = "c2";
+	s.status = STATUS_CREATING;
+	s.pid = s.vmm_pid = 0;
+	s.extra = (struct spec_map){ &planned, 1 };
+	CHECK_EQ(container_save(&c2, &s, &err), 0);
+	container_close(&c2);
+	container_close(&c1);
+	CHECK_EQ(husk("delete --force c2"), 0);
+	CHECK(becomes("c1", "running"));
+	CHECK_EQ(husk("delete --force c1"), 0);
+	check_clean();
+	finish();
+	free(root);
+}
+
 TEST(ids_are_checked)
 {
 	static const char *const bad[] = { "../x", "a/b", ".", "..", "a b", "a:b" };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: runtime oci
-/* The D-Bus client against a manager in a child: greeting, calls, errors, jobs that end before their call is answered. */
+/* The D-Bus client against a manager in a child: greeting, calls, errors, jobs that end before the answer. */
 #include <sys/socket.h>
 #include <sys/un.h>
 
