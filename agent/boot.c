@@ -180,6 +180,11 @@ static void set_limit(int resource, rlim_t soft, rlim_t hard)
 static void limits(void)
 {
 	(void)file_write_str(AT_FDCWD, "/proc/sys/fs/nr_open", "1073741816");
+	/*
+	 * The guest is as small as its limits allow: the kernel's guess would refuse an allocation that
+	 * a large host grants. What is used too much ends by the cgroup's limit, as everywhere.
+	 */
+	(void)file_write_str(AT_FDCWD, "/proc/sys/vm/overcommit_memory", "1");
 	(void)file_write_str(AT_FDCWD, "/proc/sys/fs/file-max", "9223372036854775807");
 	(void)file_write_str(AT_FDCWD, "/proc/sys/kernel/pid_max", "4194304");
 	thread_limit();
