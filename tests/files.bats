@@ -4,7 +4,7 @@
 
 load lib/common
 
-BATS_TEST_TIMEOUT=900
+export BATS_TEST_TIMEOUT=900
 
 # volume DIR [OPTION]: the mount of a directory at /vol
 volume() { echo ".mounts += [{destination: \"/vol\", type: \"bind\", source: \"$1\", options: [\"rbind\", \"${2:-rw}\"]}]"; }
