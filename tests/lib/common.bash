@@ -24,15 +24,14 @@ setup() {
 	TOOLS=$HUSK_TEST_TOOLS
 	PATH=$TOOLS:$PATH
 	export TOKEN ROOT
-	IDS=()
 	JOBS=()
-	rc=0 out= err= PID=
+	rc=0 out='' err='' PID=''
 	mkdir "$T"
 	if declare -F local_setup >/dev/null; then local_setup; fi
 }
 
 teardown() {
-	local p bad= id
+	local p bad='' id
 	set +eET
 	trap - DEBUG ERR
 	[ -d "${T:-}" ] || return 0
@@ -72,8 +71,7 @@ context() {
 
 # Nothing on this host may still carry the token (what ends asynchronously gets a moment).
 no_leaks() {
-	local i
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		leaks "$TOKEN" "$ROOT" >"$T.leaks" && { rm -f "$T.leaks"; return 0; }
 		sleep 0.2
 	done
