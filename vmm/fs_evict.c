@@ -111,13 +111,15 @@ static struct fs_inode *find_way_back(struct fs *fs, const struct fs_inode *i, c
 /* Take the descriptor from one inode, if nobody uses it and it can be found again. evict_lock held. */
 static bool evict(struct fs *fs, struct fs_inode *i, uint64_t id)
 {
-	struct fs_inode *dir;
+	struct fs_inode *dir = NULL;
 	char *name = NULL;
 	int fd;
 
 	if (!life_get(&i->life, (uint32_t)(id >> 32), LIFE_LIVE))
 		return false;
-	dir = i->fd >= 0 && i->share != FS_NO_SHARE ? find_way_back(fs, i, &name) : NULL;
+	/* the mark is taken away first: what is used before the hand comes again stays */
+	if (i->fd >= 0 && i->share != FS_NO_SHARE && !(i->flags & FS_I_FIXED) && !atomic_exchange(&i->touched, false))
+		dir = find_way_back(fs, i, &name);
 	fs_inode_put(fs, i);
 	if (!dir)
 		return false;
@@ -153,9 +155,7 @@ static unsigned int sweep(struct fs *fs, unsigned int n, uint32_t scan)
 		struct fs_inode *i = fs_pool_at(&fs->inodes, index);
 		uint64_t l = i ? atomic_load(&i->life) : 0;
 
-		if (!(l & LIFE_LIVE) || (l & (LIFE_BUSY | LIFE_USERS)) || i->fd < 0 || (i->flags & FS_I_FIXED))
-			continue;
-		if (atomic_exchange(&i->touched, false))
+		if (!(l & LIFE_LIVE) || (l & (LIFE_BUSY | LIFE_USERS)))
 			continue;
 		done += evict(fs, i, life_id(l, index));
 	}

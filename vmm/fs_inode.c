@@ -297,7 +297,7 @@ void fs_inodes_kill(struct fs *fs, uint16_t share)
 		uint64_t l = i ? atomic_load(&i->life) : 0;
 		int fd;
 
-		if (!(l & LIFE_LIVE) || i->share != share || !life_lock(&i->life, (uint32_t)(l >> 32), LIFE_LIVE, 0))
+		if (!(l & LIFE_LIVE) || !life_lock(&i->life, (uint32_t)(l >> 32), LIFE_LIVE, 0))
 			continue;
 		if (i->share != share) {
 			life_unlock(&i->life);

@@ -819,12 +819,15 @@ static unsigned int list(struct env *e, uint64_t node, bool plus, uint32_t size,
 			size_t head = plus ? sizeof(struct fuse_entry_out) : 0;
 			struct fuse_dirent *d = (void *)(back + at + head);
 			struct fuse_entry_out *en = (void *)(back + at);
+			char name[NAME_MAX + 1];
 			unsigned int k;
 
 			off = d->off;
 			at += (int64_t)FUSE_DIRENT_ALIGN(head + FUSE_NAME_OFFSET + d->namelen);
 			count++;
-			if (sscanf(d->name, "entry-%u", &k) == 1 && k < n) {
+			/* names in a listing have no NUL */
+			snprintf(name, sizeof(name), "%.*s", (int)d->namelen, d->name);
+			if (sscanf(name, "entry-%u", &k) == 1 && k < n) {
 				CHECK(!seen[k]);
 				seen[k] = true;
 				CHECK_EQ(d->type, DT_REG);
