@@ -36,6 +36,7 @@ own_processes() { leaks "$TOKEN" | sed -n 's/^process \([0-9]*\) .*/\1/p'; }
 	is "$(status_of)" created
 }
 
+# bats test_tags=slow
 @test "a created container outlives the engine that made it" {
 	container . 'sleep 1000'
 	try setsid sh -c "$RUNTIME_BIN --root $ROOT create -b $B $C; kill -9 \$\$"
@@ -47,6 +48,7 @@ own_processes() { leaks "$TOKEN" | sed -n 's/^process \([0-9]*\) .*/\1/p'; }
 	no_leaks
 }
 
+# bats test_tags=slow
 @test "start killed at any moment leaves a container that can be killed and deleted" {
 	container . 'sleep 1000'
 	for ms in 0.01 0.05 0.1 0.2; do
@@ -62,6 +64,7 @@ own_processes() { leaks "$TOKEN" | sed -n 's/^process \([0-9]*\) .*/\1/p'; }
 	same_network
 }
 
+# bats test_tags=slow
 @test "exec killed at any moment harms neither the container nor later execs" {
 	container . 'sleep 1000'
 	launch
@@ -79,6 +82,7 @@ own_processes() { leaks "$TOKEN" | sed -n 's/^process \([0-9]*\) .*/\1/p'; }
 
 no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 
+# bats test_tags=slow
 @test "delete killed at any moment can be done again" {
 	container . 'sleep 1000'
 	for ms in 0.01 0.05 0.1 0.2; do
@@ -93,6 +97,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	same_network
 }
 
+# bats test_tags=slow
 @test "kill, pause, resume and update killed midway leave a container that can be deleted" {
 	container . 'sleep 1000'
 	launch
@@ -119,6 +124,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	same_network
 }
 
+# bats test_tags=slow
 @test "every process of the runtime killed, one at a time, each ends the container or leaves it whole; delete --force cleans" {
 	container . 'sleep 1000'
 	for victim in 1 2 3 4 5 6; do
@@ -173,7 +179,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	same_network
 }
 
-# bats test_tags=vm
+# bats test_tags=vm,slow
 @test "a VMM that is stopped, as one that hangs, is still ended by kill KILL within seconds" {
 	husk_only "there is a VMM"
 	container . 'sleep 1000'
@@ -189,6 +195,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	no_leaks
 }
 
+# bats test_tags=slow
 @test "state left over from before a reboot is not taken for a live container" {
 	container . 'sleep 1000'
 	launch
@@ -202,6 +209,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	[ ! -e "$ROOT/$C" ]
 }
 
+# bats test_tags=slow
 @test "the cgroup of a container is removed even when something foreign was made in it" {
 	need_cgroup2
 	container . 'sleep 1000'

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # files: the root file system and volumes behave like the host's own, alone and shared.
 
+# bats file_tags=slow
 load lib/common
 
 export BATS_TEST_TIMEOUT=900

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# bats file_tags=vm
+# bats file_tags=vm,slow
 # Guests that are hostile from their first instruction (guest/hostile.c): small programs in the kernel's place that attack
 # husk-vmm. Each ends with the guest alive and its devices answering, or with the VM's end and a clear reason.
 

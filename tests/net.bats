@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Networking as engines do it: interfaces are put into the process's network namespace before start, or while it runs.
 
+# bats file_tags=slow
 load lib/common
 
 local_setup() {

@@ -28,6 +28,7 @@ N=${HUSK_TEST_PARALLEL:-20}
 	no_leaks
 }
 
+# bats test_tags=slow
 @test "of two creates of one name at the same moment exactly one succeeds" {
 	runc_fault "lets both go on and leaves what the loser made"
 	container . 'sleep 1000'
@@ -47,6 +48,7 @@ N=${HUSK_TEST_PARALLEL:-20}
 	done
 }
 
+# bats test_tags=slow
 @test "verbs on one container at the same time all end, and the container stays whole" {
 	container . 'sleep 1000'
 	launch
@@ -65,6 +67,7 @@ N=${HUSK_TEST_PARALLEL:-20}
 	is "$(status_of)" running
 }
 
+# bats test_tags=slow
 @test "kill and delete while an exec starts end well" {
 	container . 'sleep 1000'
 	for _ in 1 2 3; do
@@ -79,6 +82,7 @@ N=${HUSK_TEST_PARALLEL:-20}
 	done
 }
 
+# bats test_tags=slow
 @test "two delete --force of one container at the same time both succeed" {
 	container . 'sleep 1000'
 	launch
@@ -93,6 +97,7 @@ N=${HUSK_TEST_PARALLEL:-20}
 	no_leaks
 }
 
+# bats test_tags=slow
 @test "containers created and deleted one after the other leave nothing that grows" {
 	container . true
 	before=$(ls -A "$ROOT" 2>/dev/null | wc -l)
@@ -106,6 +111,7 @@ N=${HUSK_TEST_PARALLEL:-20}
 	no_leaks
 }
 
+# bats test_tags=slow
 @test "two containers share a volume and see each other's writes" {
 	mkdir "$T/vol"
 	container ".mounts += [{destination: \"/vol\", type: \"bind\", source: \"$T/vol\", options: [\"rbind\"]}]" 'echo ping >/vol/ping; while [ ! -e /vol/pong ]; do usleep 50000; done; cat /vol/pong; sleep 1000'

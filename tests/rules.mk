@@ -120,10 +120,13 @@ guest_bats := $(wildcard tests/*.bats)
 client_bats := $(wildcard tests/clients/*.bats)
 
 check-guest: all test-tools | $(deps_check_stamp) ## every verb and config.json field, in a KVM host
-	@RUNTIME=husk tests/run-bats $(guest_bats)
+	@RUNTIME=husk SUITE_TIMEOUT=2700 tests/run-bats --filter-tags '!slow' $(guest_bats)
+
+check-guest-all: all test-tools | $(deps_check_stamp) ## check-guest with its slow cases: hostile guests, networks, crashes, files
+	@RUNTIME=husk SUITE_TIMEOUT=7200 tests/run-bats $(guest_bats)
 
 check-runc: test-tools | $(deps_check_stamp) ## the cases that need no VM, with runc
-	@RUNTIME=runc tests/run-bats --filter-tags '!vm' $(guest_bats)
+	@RUNTIME=runc SUITE_TIMEOUT=1500 tests/run-bats --filter-tags '!vm,!slow' $(guest_bats)
 
 check-clients: all test-tools | $(deps_check_stamp) ## Docker, containerd and podman with husk
 	@RUNTIME=husk tests/run-bats $(client_bats)

@@ -14,6 +14,9 @@
 #   launch [ID]               run detached: stdio in $T/stdout and $T/stderr, its pid in $PID
 #   is GOT WANT, has TEXT PART, lacks TEXT PART, fact KEY VALUE (a line KEY=VALUE in $out)
 
+# An emulated host stalls now and then for longer than any limit of a case: a case that fails is tried once more.
+export BATS_TEST_RETRIES=1
+
 setup() {
 	TOKEN=hb$$r$RANDOM
 	T=$SUITE/$TOKEN
