@@ -139,7 +139,8 @@ static void internal_error(struct vcpu *v)
 	ioctl(v->fd, KVM_GET_REGS, &regs);
 	if (v->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		vm_end(v->vm, 2,
-		       "KVM could not execute the guest's instruction at 0x%llx: it cannot do this one on device memory, "
+		       "KVM could not execute the guest's instruction at 0x%llx: "
+		       "it cannot do this one on device memory, "
 		       "or this /dev/kvm is a software backend that cannot run Linux (`husk-vmm --probe` tells)",
 		       regs.rip);
 	else
@@ -231,7 +232,10 @@ static void park(struct vcpu *v)
 		while (vs->pause && !vs->stop)
 			pthread_cond_wait(&vs->resume, &vs->lock);
 		vs->parked--;
-		/* Tell the guest's watchdogs that it did not run meanwhile. Fails when it has no kvmclock: no matter. */
+		/*
+		 * Tell the guest's watchdogs that it did not run meanwhile. Fails when it has no kvmclock: no
+		 * matter.
+		 */
 		ioctl(v->fd, KVM_KVMCLOCK_CTRL, 0);
 	}
 	pthread_mutex_unlock(&vs->lock);

@@ -215,7 +215,10 @@ static inline bool wrmsr_faults(uint32_t msr, uint64_t v)
 
 /* ---- other processors ---- */
 
-/* Real-mode code at 0x8000: to 64-bit mode with the boot processor's tables, then to ap_main with a stack of its own. */
+/*
+ * Real-mode code at 0x8000: to 64-bit mode with the boot processor's tables, then to ap_main with a stack of its
+ * own.
+ */
 __asm__(".section .rodata\n"
 	".globl trampoline, trampoline_end, trampoline_cr3, trampoline_stack, trampoline_entry\n"
 	".code16\n"

@@ -546,7 +546,10 @@ TEST(a_cgroup_that_was_only_planned_is_not_killed)
 	root = xasprintf("%s/state", dir);
 	REQUIRE(container_open(&c1, root, "c1", false, &err) == 0);
 	REQUIRE(container_make(&c2, root, "c2", &err) == 0);
-	/* what a create of c2 with the same cgroupsPath leaves when it is killed before it has looked who lives there */
+	/*
+	 * what a create of c2 with the same cgroupsPath leaves when it is killed before it has looked who lives
+	 * there
+	 */
 	s = *c1.state;
 	s.id = s.vm_id = "c2";
 	s.status = STATUS_CREATING;
