@@ -92,6 +92,12 @@ static int option_store(const struct option *o, const char *value, struct error 
 	return 0;
 }
 
+/* Words that OPT_MAYBE also takes behind a blank; no verb and no id of an engine is one. */
+static bool maybe_value(const char *word)
+{
+	return !strcmp(word, "true") || !strcmp(word, "false") || !strcmp(word, "auto");
+}
+
 int options_parse(const char *what, const struct option *table, int argc, char **argv, struct error *err)
 {
 	int i;
@@ -125,6 +131,8 @@ int options_parse(const char *what, const struct option *table, int argc, char *
 						 o->arg ? o->arg : "VALUE", what);
 			value = argv[i];
 		}
+		if (!value && o->kind == OPT_MAYBE && i + 1 < argc && maybe_value(argv[i + 1]))
+			value = argv[++i];
 		if (option_store(o, value, err) < 0)
 			return -1;
 	}

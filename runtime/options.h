@@ -15,7 +15,7 @@ enum option_kind {
 	OPT_FLAG,   /* bool: --x, --x=true, --x=false */
 	OPT_STRING, /* const char *; the last one wins */
 	OPT_LIST,   /* struct option_list; each occurrence is added */
-	OPT_MAYBE,  /* const char *: --x means "true", --x=VALUE */
+	OPT_MAYBE,  /* const char *: --x means "true", --x=VALUE, --x true|false|auto */
 };
 
 struct option_list {
