@@ -33,11 +33,13 @@ enum check_result check_say(struct check_line *l, enum check_result r, const cha
 enum check_result check_kernel(struct check_line *l)
 {
 	struct utsname u;
-	unsigned int major = 0, minor = 0, version;
+	unsigned long version;
+	char *minor;
 
 	uname(&u);
-	sscanf(u.release, "%u.%u", &major, &minor);
-	version = major * 1000 + minor;
+	version = strtoul(u.release, &minor, 10) * 1000;
+	if (*minor == '.')
+		version += strtoul(minor + 1, NULL, 10);
 	if (strcmp(u.machine, "x86_64"))
 		return check_say(l, CHECK_FAIL, "husk runs on x86_64 only", "%s on %s", u.release, u.machine);
 	if (version < 5012) /* mount_setattr; clone3 into a cgroup and close_range are older */

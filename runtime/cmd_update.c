@@ -120,7 +120,7 @@ static int apply(struct container *c, const struct spec_resources *r, struct err
 {
 	uint64_t deadline = mono_ns() + UPDATE_NS, extra = (uint64_t)VM_HOST_EXTRA_MIB << 20, limit;
 	struct spec_resources host;
-	struct ctl_status st;
+	struct ctl_status st = { 0 };
 	struct session *s;
 	struct cgroup cg;
 	struct buf plan = { 0 };
