@@ -288,7 +288,7 @@ static int try_mkdir(void)
 }
 static int try_mknod(void)
 {
-	return mknod("/tmp/inside-null", S_IFCHR | 0600, makedev(1, 3));
+	return mknod("/dev/inside-null", S_IFCHR | 0600, makedev(1, 3));
 }
 static int try_unshare(void)
 {
