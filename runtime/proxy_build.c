@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "container.h"
 #include "hooks.h"
@@ -302,10 +303,23 @@ static void shares_give(struct proxy *x)
 
 /* ---- the whole ---- */
 
+/* A guest that booted slowly has lost ticks before its clock source was there: put its wall clock right. */
+static void clock_set(struct proxy *x)
+{
+	struct error ignored = { 0 }; /* an agent that cannot keeps the time it has */
+	struct timespec now;
+	int64_t ns;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	session_request(x->s, WIRE_SETTIME, &ns, sizeof(ns), mono_ns() + VMM_REQUEST_NS, NULL, &ignored);
+}
+
 static void container_create(struct proxy *x)
 {
 	struct error err = { 0 };
 
+	clock_set(x);
 	session_put_plan(x->s, x->p->plan->data, x->p->plan->len);
 	if (session_request(x->s, WIRE_CREATE, NULL, 0, mono_ns() + BUILD_LIMIT_NS, NULL, &err) < 0) {
 		proxy_reap(x);

@@ -29,7 +29,7 @@ int proxy_request(const char *path, enum proxy_op op, uint64_t deadline, struct 
 {
 	CLEAN_FD int sock = unix_connect(path);
 	struct proxy_req req = { .magic = PROXY_MAGIC, .op = op };
-	struct proxy_rep rep;
+	struct proxy_rep rep = { 0 };
 	int rc;
 
 	if (sock < 0) {

@@ -294,6 +294,7 @@ static inline void fake_session(int fd, struct fake_shared *sh)
 		case WIRE_PAUSE:
 		case WIRE_RESUME:
 		case WIRE_UPDATE:
+		case WIRE_SETTIME:
 		case WIRE_CPUS:
 		case WIRE_DESTROY:
 			f->plan_len = 0;
