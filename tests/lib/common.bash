@@ -38,7 +38,11 @@ teardown() {
 	set +eET
 	trap - DEBUG ERR
 	[ -d "${T:-}" ] || return 0
-	if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -z "${BATS_TEST_SKIPPED:-}" ]; then context; fi
+	if [ -z "${BATS_TEST_COMPLETED:-}" ] && [ -z "${BATS_TEST_SKIPPED:-}" ]; then
+		context
+		# a test that failed midway did not unmount what it had mounted
+		awk -v t="$T/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | tac | xargs -r umount -l
+	fi
 	if declare -F local_teardown >/dev/null; then local_teardown; fi
 	for p in "${JOBS[@]}"; do kill -9 "$p" && wait "$p"; done 2>/dev/null
 	if [ -d "$ROOT" ]; then
