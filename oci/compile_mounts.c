@@ -482,7 +482,7 @@ static void dev_readonly_ops(struct compile *c, const struct spec_mount *dev)
 static void root_op(struct compile *c)
 {
 	const struct spec *spec = c->spec;
-	struct plan_root root = { .propagation = MS_PRIVATE | MS_REC };
+	struct plan_root root = { .propagation = 0 }; /* as the mounts themselves ask */
 	const char *source = spec->root_path;
 	struct share *s;
 
