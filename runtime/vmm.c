@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define VMM_FD_OWNER 4
 #define VMM_FD_KERNEL 5
 #define VMM_FD_INITRD 6
+#define VMM_START_STACK 16384
 
 /* ---- files ---- */
 
@@ -96,12 +98,20 @@ void vmm_files_free(struct vmm_files *f)
 
 /* ---- start ---- */
 
-/* In the vforked child: only system calls, no memory of ours is changed. */
-static void vmm_exec(const struct vmm_config *cfg, char *const argv[], int null)
+struct vmm_start {
+	const struct vmm_config *cfg;
+	char *const *argv;
+	int null;
+};
+
+/* In a child that shares our memory while we wait: only system calls, no memory of ours is changed. */
+static int vmm_exec(void *arg)
 {
+	const struct vmm_start *start = arg;
+	const struct vmm_config *cfg = start->cfg;
 	static char *const env[] = { NULL };
 	/* sources first to numbers out of the way, so that no target overwrites a source */
-	const int src[7] = { null,	    cfg->log_fd,	   cfg->log_fd,		 cfg->listen_fd,
+	const int src[7] = { start->null,   cfg->log_fd,	   cfg->log_fd,		 cfg->listen_fd,
 			     cfg->owner_fd, cfg->files->kernel_fd, cfg->files->initrd_fd };
 	int tmp[7];
 	sigset_t none;
@@ -121,7 +131,7 @@ static void vmm_exec(const struct vmm_config *cfg, char *const argv[], int null)
 			signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(argv[0], argv, env);
+	execve(start->argv[0], start->argv, env);
 	_exit(127);
 }
 
@@ -130,6 +140,8 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 	char mem[16], cpus[16], timeout[16], listen[16], owner[16], kernel[16], initrd[16];
 	CLEAN_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	const char *argv[VMM_ARGS];
+	const struct vmm_start start = { .cfg = cfg, .argv = (char *const *)argv, .null = null };
+	_Alignas(16) char stack[VMM_START_STACK];
 	unsigned int n = 0;
 	pid_t pid;
 
@@ -164,11 +176,11 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 		argv[n++] = "--debug";
 	argv[n] = NULL;
 
-	pid = vfork();
-	if (!pid)
-		vmm_exec(cfg, (char *const *)argv, null);
+	/* Like vfork(), in a pid namespace of its own: nobody is there whom the VMM could signal or look at. */
+	pid = clone(vmm_exec, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_NEWPID | SIGCHLD, (void *)&start);
 	if (pid < 0)
-		return error_set(err, errno, "cannot start %s", cfg->files->vmm);
+		return error_set(err, errno, "cannot start %s in a pid namespace of its own%s", cfg->files->vmm,
+				 errno == ENOSPC ? " (sysctl user.max_pid_namespaces)" : "");
 	return pid;
 }
 

@@ -9,7 +9,8 @@
  *      user to himself (started by a user): capabilities in it count for files that the process can reach, and for
  *      nothing else of the host: no devices, no mounts, no kernel settings, no network. The map must be written by a
  *      process outside, so one is forked, and that is cheap only while this one is small. With it, own mount, IPC,
- *      UTS and network namespaces: the network namespace is empty, TAP descriptors are handed in.
+ *      UTS and network namespaces: the network namespace is empty, TAP descriptors are handed in. The pid namespace is
+ *      the launcher's to make, since a process cannot change its own: in the runtime's, husk-vmm is alone.
  *   2. The machine is made: /dev/kvm, kernel and initrd, descriptors of shares. Everything with a path happens here.
  *   3. jail_close(). pivot_root onto an empty read-only tmpfs of no size; the old tree is detached. What remains
  *      reachable are the descriptors: shares are roots of detached mounts, so ".." ends at them. Limits; not
@@ -38,8 +39,8 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,10 +49,20 @@
 #include "seccomp.h"
 
 #define MAP_MAX 4096u
-#define UID_BASE 1744830464u /* 0x68000000: far from users, system accounts and the usual subordinate ranges */
-#define UID_RANGE 65536u
+/*
+ * User ids of VMs. Each is UID_BASE plus the number of the VM's user namespace, of which the kernel has 2^28, from
+ * NS_INO_BASE on, each for one namespace at a time. The range is one that users, system accounts, container managers
+ * and subordinate ids leave alone.
+ */
+#define UID_BASE 0x70000000u
+#define NS_INO_BASE 0xf0000000u
+#define UID_RANGE 0x0fffffffu
+/* In a user namespace as container managers make them, with ids up to 65535: then two VMs may get the same one. */
+#define NARROW_BASE 49152u
+#define NARROW_RANGE 16000u
 
 static bool full_map; /* ids other than our own exist in our user namespace */
+static uid_t own_id;  /* then: one that no other VM has */
 
 /* ---- ids ---- */
 
@@ -139,6 +150,20 @@ static void explain_unshare(int err)
 			: "");
 }
 
+/* Two VMs with one user id could signal and trace each other; with ids of their own they are strangers. */
+static uid_t unique_id(void)
+{
+	char path[64];
+	struct stat st;
+
+	if (!self_path(path, sizeof(path), "ns/user") || stat(path, &st))
+		log_die("cannot make the jail: the number of its user namespace: %s", strerror(errno));
+	if (st.st_ino < NS_INO_BASE || st.st_ino - NS_INO_BASE >= UID_RANGE)
+		log_die("cannot make the jail: its user namespace has the unknown number %llu; please report it",
+			(unsigned long long)st.st_ino);
+	return UID_BASE + (uid_t)(st.st_ino - NS_INO_BASE);
+}
+
 #define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
 
 /* Started with the right to map all ids. */
@@ -169,6 +194,7 @@ static void isolate_privileged(void)
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		log_die("cannot make the jail: its user ids cannot be mapped; is /proc mounted, and writable?");
 	full_map = true;
+	own_id = unique_id();
 }
 
 /* Started by a user: one id, mapped to itself. The file server then serves what this user may reach, as this user. */
@@ -274,22 +300,25 @@ void jail_close(void)
 		log_die("cannot make the jail: dumpable: %s", strerror(errno));
 }
 
+/* The kernel's calls, for this thread alone: the C library would change the file server's threads, too. */
+static int become(unsigned long id)
+{
+	return syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, id, id, id) ||
+			       syscall(SYS_setresuid, id, id, id)
+		       ? -errno
+		       : 0;
+}
+
 void jail_drop(void)
 {
 	if (full_map) {
-		uint16_t r;
-		unsigned long id;
+		int ret = become(own_id);
 
-		/*
-		 * The kernel's calls, for this thread alone: the C library would change the file server's
-		 * threads, too.
-		 */
-		if (getrandom(&r, sizeof(r), 0) != sizeof(r))
-			log_die("cannot make the jail: random bytes: %s", strerror(errno));
-		id = UID_BASE + r % UID_RANGE;
-		if (syscall(SYS_setgroups, 0, NULL) || syscall(SYS_setresgid, id, id, id) ||
-		    syscall(SYS_setresuid, id, id, id))
-			log_die("cannot make the jail: change the user id: %s", strerror(errno));
+		if (ret == -EINVAL) /* no such id in this namespace */
+			ret = become(NARROW_BASE + own_id % NARROW_RANGE);
+		if (ret)
+			log_die("cannot make the jail: change the user id: %s%s", strerror(-ret),
+				ret == -EINVAL ? "; the user namespace that husk runs in has too few ids" : "");
 	}
 	set_capabilities(NULL, 0);
 	/* Changing ids made it dumpable or not by the system's setting. */
@@ -314,9 +343,10 @@ static uint64_t landlock_rights(long abi)
 }
 
 /*
- * A ruleset that allows nothing. The file server cannot be held to its shares this way, because shares are added while
- * it runs, and any ruleset at all forbids renaming from one directory to another; its root directory holds it.
- * Kernels without Landlock go without.
+ * A ruleset that allows nothing. The file server cannot be held to its shares this way: any ruleset forbids renaming
+ * from one directory to another, but beneath a directory for which a rule says LANDLOCK_ACCESS_FS_REFER. Shares are
+ * roots of detached mounts, which lie beneath no common one, and are added while it runs, when no rule can be. Its
+ * root directory holds it. Kernels without Landlock go without.
  */
 static void enter_landlock(void)
 {

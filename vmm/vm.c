@@ -319,6 +319,7 @@ void vm_create(struct vm *vm, const struct options *o)
 static void enter_fs_thread(void *arg)
 {
 	(void)arg;
+	pthread_setname_np(pthread_self(), "fs");
 	jail_thread(THREAD_FS);
 }
 
