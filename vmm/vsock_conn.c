@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One vsock stream: credit both ways, half-close, the host's socket. Loop thread, under the device's lock.
+ * One vsock stream: its life, credit both ways, half-close, the host's socket. Loop thread, under the device's lock.
  * The guest controls its credit fields and data; what it can make us hold is c->alloc bytes, which it was granted.
  */
-#include "vsock_conn.h"
+#include "vsock_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #define SEND_IOV 64u
+#define TICK_MS 1000u
 
 uint32_t conn_credit(const struct conn *c)
 {
@@ -32,7 +36,7 @@ static void forwarded(struct conn *c, uint32_t n)
 	c->forwarded += n;
 	if (c->state == CONN_OPEN && c->received - c->forwarded_told > c->alloc / 2 &&
 	    c->forwarded != c->forwarded_told)
-		vsock_queue_conn(c, DUE_CREDIT);
+		conn_queue(c, DUE_CREDIT);
 }
 
 /* The host's end reads no more: what comes is dropped, and the guest is told so. */
@@ -43,7 +47,7 @@ void conn_deaf(struct conn *c)
 	c->held = 0;
 	c->shut_due |= VSOCK_SHUT_RCV;
 	if (c->state == CONN_OPEN)
-		vsock_queue_conn(c, DUE_SHUTDOWN);
+		conn_queue(c, DUE_SHUTDOWN);
 }
 
 /* Bytes taken by the socket; 0 when it is full or gone. */
@@ -153,7 +157,7 @@ void conn_flush(struct conn *c)
 
 void conn_watch(struct conn *c)
 {
-	struct loop *loop = vsock_loop(c->dev);
+	struct loop *loop = c->dev->loop;
 	/* With events 0 a hang-up is still heard. */
 	bool watched = c->state == CONN_WAITING || c->state == CONN_CONNECTING;
 	uint32_t events = 0;
@@ -177,4 +181,139 @@ void conn_watch(struct conn *c)
 			conn_deaf(c);
 		}
 	}
+}
+
+uint64_t vsock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void conn_deadline(struct conn *c, uint32_t ms)
+{
+	struct vsock *v = c->dev;
+
+	c->deadline = vsock_now() + ms * 1000000ull;
+	if (!v->ticking) {
+		struct itimerspec its = { { TICK_MS / 1000, 0 }, { TICK_MS / 1000, 0 } };
+
+		v->ticking = timerfd_settime(v->timer.fd, 0, &its, NULL) == 0;
+	}
+}
+
+void conn_queue(struct conn *c, unsigned int due)
+{
+	struct vsock *v = c->dev;
+
+	c->due |= due;
+	if (c->queued)
+		return;
+	c->queued = true;
+	c->next = NULL;
+	if (v->tail)
+		v->tail->next = c;
+	else
+		v->head = c;
+	v->tail = c;
+}
+
+void conn_unqueue(struct conn *c)
+{
+	struct vsock *v = c->dev;
+	struct conn **p, *before = NULL;
+
+	if (!c->queued)
+		return;
+	for (p = &v->head; *p != c; p = &(*p)->next)
+		before = *p;
+	*p = c->next;
+	if (v->tail == c)
+		v->tail = before;
+	c->queued = false;
+}
+
+void conn_free(struct conn *c)
+{
+	struct vsock *v = c->dev;
+
+	conn_unqueue(c);
+	loop_del(v->loop, &c->watch);
+	if (c->watch.fd >= 0)
+		close(c->watch.fd);
+	free(c->buf);
+	v->conn[c->host_port % VSOCK_CONNS_MAX] = NULL;
+	v->nconns--;
+	free(c);
+}
+
+/* `done` is told outside the lock, because it may ask for the next connection. */
+void conn_tell(struct conn *c, int status)
+{
+	struct vsock *v = c->dev;
+
+	c->done_status = status;
+	c->deadline = 0;
+	if (status) {
+		c->state = CONN_FAILED;
+		conn_unqueue(c);
+		loop_del(v->loop, &c->watch);
+		c->watch.fd = -1; /* the caller's again */
+	}
+	c->next_done = v->done;
+	v->done = c;
+}
+
+void vsock_tell(struct vsock *v)
+{
+	while (v->done || v->ready_due) {
+		struct conn *c = v->done;
+
+		if (v->ready_due) {
+			v->ready_due = false;
+			pthread_mutex_unlock(&v->lock);
+			v->ready(v->ready_arg);
+			pthread_mutex_lock(&v->lock);
+			continue;
+		}
+		v->done = c->next_done;
+		vsock_done done = c->done;
+		void *arg = c->done_arg;
+		int status = c->done_status;
+
+		c->done = NULL;
+		if (status)
+			conn_free(c);
+		pthread_mutex_unlock(&v->lock);
+		done(arg, status);
+		pthread_mutex_lock(&v->lock);
+		/* From here on bytes are relayed. The connection may be gone only by this thread, so it is not. */
+		if (!status)
+			conn_watch(c);
+	}
+}
+
+void conn_end(struct conn *c)
+{
+	if (c->done) { /* not told yet that it was open: then it was refused */
+		if (c->state == CONN_WAITING || c->state == CONN_CONNECTING)
+			conn_tell(c, -ECONNREFUSED);
+		return;
+	}
+	c->state = CONN_RESET;
+	c->deadline = 0;
+	if (c->held && !c->deaf)
+		conn_flush(c);
+	if (!c->held && !(c->due & DUE_RST))
+		conn_free(c);
+}
+
+void conn_reset(struct conn *c)
+{
+	c->state = CONN_RESET;
+	c->deadline = 0;
+	c->due = 0;
+	conn_queue(c, DUE_RST);
+	conn_watch(c);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One vsock stream: credit, half-close, the host's socket. Private to vsock.c and vsock_conn.c.
+ * One vsock stream: its life, credit, half-close, the host's socket. Private to vsock*.c.
  */
 #ifndef HUSK_VMM_VSOCK_CONN_H
 #define HUSK_VMM_VSOCK_CONN_H
@@ -101,8 +101,23 @@ void conn_deaf(struct conn *c);
 /* Watch the socket for what can be done now. */
 void conn_watch(struct conn *c);
 
-/* vsock.c */
-struct loop *vsock_loop(const struct vsock *v);
-void vsock_queue_conn(struct conn *c, unsigned int due);
+/* To the end of the list of connections with something to send; due: DUE_* bits to add. */
+void conn_queue(struct conn *c, unsigned int due);
+void conn_unqueue(struct conn *c);
+
+/* The guest has ms milliseconds for what it owes, or on_timer() ends the connection. */
+void conn_deadline(struct conn *c, uint32_t ms);
+
+/* The request of the host is answered: 0, or -errno, after which the socket is the caller's again. Heard by vsock_tell(). */
+void conn_tell(struct conn *c, int status);
+
+/* The guest's side is over. Data that it has sent still goes to the host. May free c. */
+void conn_end(struct conn *c);
+
+/* End it from our side: the guest gets RST. */
+void conn_reset(struct conn *c);
+
+/* Close the socket, forget the connection. */
+void conn_free(struct conn *c);
 
 #endif
