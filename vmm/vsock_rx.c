@@ -171,7 +171,7 @@ void vsock_pump(struct vsock *v)
 			virtio_fault(&v->dev, "its receive queue is broken");
 			break;
 		}
-		if (v->nrst) {
+		if (v->nrst || !c) {
 			len = fill_rst(v, &v->chain);
 			vq_push(q, v->chain.head, len);
 			continue;
