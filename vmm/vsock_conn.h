@@ -108,7 +108,7 @@ void conn_unqueue(struct conn *c);
 /* The guest has ms milliseconds for what it owes, or on_timer() ends the connection. */
 void conn_deadline(struct conn *c, uint32_t ms);
 
-/* The host's request is answered: 0, or -errno, after which the socket is the caller's again. vsock_tell() passes it on. */
+/* The host's request is answered: 0, or -errno: the socket is the caller's again. vsock_tell() passes it on. */
 void conn_tell(struct conn *c, int status);
 
 /* The guest's side is over. Data that it has sent still goes to the host. May free c. */
