@@ -16,6 +16,7 @@ struct kvm {
 	size_t run_size;	/* bytes of a vCPU's shared page(s) */
 	unsigned int vcpus_max; /* what KVM allows */
 	bool readonly_mem;	/* KVM_MEM_READONLY works */
+	bool plain_registers;	/* device registers without read-only slot and ioeventfd, for measuring */
 	bool kvmclock_ctrl;
 	uint32_t slots; /* memory slots in use */
 };

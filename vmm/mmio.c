@@ -404,7 +404,7 @@ int mmio_init(struct mmio_bus *bus, struct kvm *kvm, const struct gmem *mem, uns
 		show_all(s);
 	}
 	/* One memory slot for all windows. When KVM refuses, reads exit: slower, not wrong. */
-	if (kvm && kvm->readonly_mem)
+	if (kvm && kvm->readonly_mem && !kvm->plain_registers)
 		bus->readonly = kvm_map(kvm, MMIO_BASE, size, bus->regs, true) == 0;
 	return 0;
 }
@@ -425,7 +425,7 @@ static int connect_events(struct mmio_bus *bus, struct mmio_slot *s, struct virt
 		return 0;
 	for (uint32_t i = 0; i < d->nqueues && !(on && ret); i++)
 		ret = kvm_ioeventfd(bus->kvm, base + R_QUEUE_NOTIFY, 4, i, d->vq[i].kick, on);
-	if (!(on && ret))
+	if (!(on && ret) && !bus->kvm->plain_registers)
 		ret = kvm_ioeventfd(bus->kvm, base + R_INTERRUPT_ACK, 4, VIRTIO_ISR_USED, bus->ack, on);
 	if (!(on && ret))
 		ret = kvm_irqfd(bus->kvm, gsi, s->call, on);

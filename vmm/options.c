@@ -210,6 +210,10 @@ void options_parse(struct options *o, int argc, char **argv)
 			o->jail = false;
 			continue;
 		}
+		if (!strcmp(opt, "--plain-registers")) {
+			o->plain_registers = true;
+			continue;
+		}
 		if (!strcmp(opt, "--no-agent")) {
 			o->agent = false;
 			continue;

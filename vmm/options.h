@@ -36,6 +36,7 @@ struct options {
 	const char *cmdline;		     /* "" when not given */
 	int listen_fd, owner_fd, console_fd; /* -1: none */
 	bool debug, jail, agent;
+	bool plain_registers; /* every access to a device register exits; for measuring */
 	unsigned int nics;
 	uint32_t boot_timeout_ms;
 	struct option_share share[OPTIONS_SHARES_MAX];

@@ -299,6 +299,7 @@ void vm_create(struct vm *vm, const struct options *o)
 		log_die("cannot reserve %llu MiB for the guest: %s; lower --mem or raise this process's limits",
 			(unsigned long long)(o->mem_bytes >> 20), strerror(-ret));
 	start_loader(&loader, vm, o);
+	vm->kvm.plain_registers = o->plain_registers;
 	if (kvm_create(&vm->kvm, text, sizeof(text)))
 		log_die("%s", text);
 	ret = kvm_map_ram(&vm->kvm, &vm->mem);

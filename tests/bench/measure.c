@@ -3,9 +3,8 @@
  * Measures one command from outside, the same way for every VMM and runtime. Runs as root inside the KVM host.
  *
  *   measure [-w] run CMD...    prints "total NS STATUS": just before execve to the end of wait
- *   measure [-w] boot CMD...   prints "entry NS", "mark NS", "total NS STATUS" and "exit REASON COUNT"
- *   lines: entry is the
- *                              first KVM_RUN (tracepoint kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF
+ *   measure [-w] exits CMD...  the same, and "exit REASON COUNT" of the processor, "vmm REASON COUNT" of KVM_RUN
+ *   measure [-w] boot CMD...   the same and "entry NS", "mark NS": entry is the first KVM_RUN (tracepoint kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF
  *   measure memory PID         prints the private memory of the process in KiB, guest RAM and the rest apart
  *
  * Under instruction counting a nanosecond of the host's only CPU is one instruction, of host and guest together, but
@@ -119,6 +118,25 @@ static void events_set(bool on)
 	}
 }
 
+/* Histograms of the tracer: VM exits by the processor's reason, and returns to the VMM's process by KVM's reason. */
+static const struct histogram {
+	const char *dir, *key, *name;
+} histograms[] = {
+	{ TRACING "events/kvm/kvm_exit/", "exit_reason", "exit" },
+	{ TRACING "events/kvm/kvm_userspace_exit/", "reason", "vmm" },
+};
+
+static void histograms_set(const char *off)
+{
+	for (size_t i = 0; i < sizeof(histograms) / sizeof(histograms[0]); i++) {
+		char path[96], text[96];
+
+		snprintf(path, sizeof(path), "%strigger", histograms[i].dir + strlen(TRACING));
+		snprintf(text, sizeof(text), "%shist:keys=%s:sort=hitcount.descending", off, histograms[i].key);
+		put(path, text);
+	}
+}
+
 static void trace_on(void)
 {
 	if (access(TRACING "trace", F_OK) && mount("tracefs", TRACING, "tracefs", 0, NULL))
@@ -129,7 +147,7 @@ static void trace_on(void)
 	put("buffer_size_kb", "16384");
 	put("trace", "\n");
 	events_set(true);
-	put("events/kvm/kvm_exit/trigger", "hist:keys=exit_reason:sort=hitcount.descending");
+	histograms_set("");
 	put("tracing_on", "1");
 }
 
@@ -137,7 +155,7 @@ static void trace_off(void)
 {
 	put("tracing_on", "0");
 	events_set(false);
-	put("events/kvm/kvm_exit/trigger", "!hist:keys=exit_reason:sort=hitcount.descending");
+	histograms_set("!");
 }
 
 /* The stamp of a trace line: "task-pid [cpu] flags seconds.micros: event: ..." */
@@ -197,23 +215,25 @@ static long long busy(const struct trace *t, uint64_t start, uint64_t end)
 	return ns;
 }
 
-static void print_exits(void)
+static void print_histogram(const struct histogram *h)
 {
-	FILE *f = fopen(TRACING "events/kvm/kvm_exit/hist", "re");
-	char line[256];
+	char path[96], line[256];
+	FILE *f;
 
+	snprintf(path, sizeof(path), "%shist", h->dir);
+	f = fopen(path, "re");
 	if (!f)
-		die("open the exit histogram");
+		die("open %s", path);
 	while (fgets(line, sizeof(line), f)) {
 		unsigned long long reason, count;
 
-		if (sscanf(line, "{ exit_reason: %llu } hitcount: %llu", &reason, &count) == 2)
-			printf("exit 0x%llx %llu\n", reason, count);
+		if (sscanf(line, "{ %*[a-z_]: %llu } hitcount: %llu", &reason, &count) == 2)
+			printf("%s 0x%llx %llu\n", h->name, reason, count);
 	}
 	fclose(f);
 }
 
-static int measure(char **argv, bool is_boot)
+static int measure(char **argv, bool is_boot, bool exits)
 {
 	static struct trace t;
 	uint64_t start, end;
@@ -228,8 +248,8 @@ static int measure(char **argv, bool is_boot)
 		printf("mark %lld\n", t.mark ? busy(&t, start, t.mark) : -1);
 	}
 	printf("total %lld %d\n", busy(&t, start, end), status);
-	if (is_boot)
-		print_exits();
+	for (size_t i = 0; exits && i < sizeof(histograms) / sizeof(histograms[0]); i++)
+		print_histogram(&histograms[i]);
 	trace_off();
 	return is_boot && !t.mark;
 }
@@ -275,10 +295,10 @@ int main(int argc, char **argv)
 		argv++;
 		argc--;
 	}
-	if (argc > 2 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "boot")))
-		return measure(argv + 2, argv[1][0] == 'b');
+	if (argc > 2 && (!strcmp(argv[1], "run") || !strcmp(argv[1], "exits") || !strcmp(argv[1], "boot")))
+		return measure(argv + 2, argv[1][0] == 'b', argv[1][0] != 'r');
 	if (argc == 3 && !strcmp(argv[1], "memory"))
 		return memory(argv[2]);
-	fprintf(stderr, "usage: measure [-w] run|boot CMD... | measure memory PID\n");
+	fprintf(stderr, "usage: measure [-w] run|exits|boot CMD... | measure memory PID\n");
 	return 2;
 }
