@@ -32,8 +32,10 @@ enum ctl_op {
 	CTL_DEL_DISK, /* arg: slot */
 	CTL_PAUSE,    /* stop the vCPUs */
 	CTL_RESUME,
-	CTL_BALLOON,  /* arg: target MiB of balloon */
-	CTL_SHUTDOWN, /* end the VM now; the reply may be missing */
+	CTL_BALLOON,	 /* arg: target MiB of balloon */
+	CTL_SHUTDOWN,	 /* end the VM now; the reply may be missing */
+	CTL_RESIZE_DISK, /* arg: number of the --disk, from 0: its file has another size now */
+	CTL_LIMIT_DISK,	 /* arg: number of the --disk; payload: struct ctl_disk_limits */
 };
 
 #define CTL_SHARE_RO 1u	     /* enforced by the VMM */
@@ -52,6 +54,11 @@ struct ctl_rep {
 	int32_t status; /* 0 or -errno */
 	uint32_t len;	/* payload bytes */
 	uint32_t zero;
+};
+
+/* Per second, 0: no limit. */
+struct ctl_disk_limits {
+	uint64_t read_bps, write_bps, read_iops, write_iops;
 };
 
 struct ctl_nic {

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "balloon.h"
+#include "blk.h"
 #include "ctl.h"
 #include "fs.h"
 #include "log.h"
@@ -120,6 +121,19 @@ static int request_del_nic(struct vm *vm, uint32_t slot)
 	return 0;
 }
 
+static int request_limit_disk(struct vm *vm, const struct ctl_req *req, const char *payload)
+{
+	struct ctl_disk_limits l;
+
+	if (req->arg >= vm->ndisks)
+		return -ENODEV;
+	if (req->len != sizeof(l))
+		return -EINVAL;
+	memcpy(&l, payload, sizeof(l));
+	blk_limit(vm->disk[req->arg], &(struct blk_limits){ l.read_bps, l.write_bps, l.read_iops, l.write_iops });
+	return 0;
+}
+
 static void on_paused(void *arg)
 {
 	struct vm *vm = arg;
@@ -186,6 +200,12 @@ void vm_request(void *arg, struct ctl_client *c, const struct ctl_req *req, cons
 		ret = vm->balloon ? 0 : -ENODEV;
 		if (vm->balloon)
 			balloon_set_target(vm->balloon, (uint64_t)req->arg << 20);
+		break;
+	case CTL_RESIZE_DISK:
+		ret = req->arg < vm->ndisks ? blk_resize(vm->disk[req->arg]) : -ENODEV;
+		break;
+	case CTL_LIMIT_DISK:
+		ret = request_limit_disk(vm, req, payload);
 		break;
 	case CTL_SHUTDOWN:
 		ctl_reply(c, 0, NULL, 0);

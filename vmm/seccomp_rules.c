@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
 #include <sched.h>
@@ -17,16 +18,20 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#define CALL(name, reason)                      \
-	{                                       \
-		.nr = SYS_##name, .why = reason \
+#define CALL(call, reason)                                     \
+	{                                                      \
+		.nr = SYS_##call, .name = #call, .why = reason \
 	}
-#define CALL_IF(name, argument, how, reason, ...)                               \
-	{                                                                       \
-		.nr = SYS_##name, .why = reason, .check = how, .arg = argument, \
-		.nvalues = sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, .value = {  \
-			__VA_ARGS__                                             \
-		}                                                               \
+#define RARE(call, reason)                                                   \
+	{                                                                    \
+		.nr = SYS_##call, .name = #call, .why = reason, .rare = true \
+	}
+#define CALL_IF(call, argument, how, reason, ...)                                              \
+	{                                                                                      \
+		.nr = SYS_##call, .name = #call, .why = reason, .check = how, .arg = argument, \
+		.nvalues = sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, .value = {                 \
+			__VA_ARGS__                                                            \
+		}                                                                              \
 	}
 
 /* What every thread does. */
@@ -66,7 +71,8 @@ static const struct seccomp_rule loop_rules[] = {
 	CALL_IF(getsockopt, 2, CHECK_IS32, "who the client is", SO_PEERCRED),
 	CALL_IF(fcntl, 1, CHECK_IS32, "a new share or disk", F_GETFL, F_GETFD, F_DUPFD_CLOEXEC),
 	CALL(eventfd2, "a new device"),
-	CALL_IF(ioctl, 1, CHECK_IS32, "a new device: its events; its TAP", KVM_IOEVENTFD, KVM_IRQFD, TUNSETVNETHDRSZ),
+	CALL_IF(ioctl, 1, CHECK_IS32, "a new device: its events; its TAP", KVM_IOEVENTFD, KVM_IRQFD, TUNSETVNETHDRSZ,
+		BLKGETSIZE64),
 	CALL(statx, "a new share"),
 	CALL(newfstatat, "a new share"),
 	CALL(fstatfs, "a new share"),
@@ -136,6 +142,21 @@ static const struct seccomp_rule fs_rules[] = {
 	COMMON,
 };
 
+static const struct seccomp_rule blk_rules[] = {
+	CALL(epoll_wait, "kicks, completions"),
+	CALL(io_uring_enter, "file I/O; the ring itself allows four operations on the disks' files"),
+	CALL_IF(io_uring_register, 1, CHECK_IS32, "a disk's file in and out of the ring", IORING_REGISTER_FILES_UPDATE),
+	CALL(preadv2, "file I/O where there is no io_uring"),
+	CALL(pwritev2, "file I/O where there is no io_uring"),
+	CALL(fdatasync, "file I/O where there is no io_uring"),
+	CALL(fallocate, "file I/O where there is no io_uring"),
+	CALL(epoll_ctl, "queues come and go"),
+	CALL(read, "its wake-up"),
+	CALL(write, "interrupts, messages"),
+	CALL_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack", MADV_DONTNEED),
+	COMMON,
+};
+
 size_t seccomp_rules(enum thread_kind kind, const struct seccomp_rule **rules)
 {
 	switch (kind) {
@@ -148,6 +169,9 @@ size_t seccomp_rules(enum thread_kind kind, const struct seccomp_rule **rules)
 	case THREAD_FS:
 		*rules = fs_rules;
 		return sizeof(fs_rules) / sizeof(fs_rules[0]);
+	case THREAD_BLK:
+		*rules = blk_rules;
+		return sizeof(blk_rules) / sizeof(blk_rules[0]);
 	case THREAD_KINDS:
 		break;
 	}

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "balloon.h"
+#include "blk.h"
 #include "console.h"
 #include "control.h"
 #include "ctl.h"
@@ -127,6 +128,29 @@ static unsigned int count_slots(const struct options *o)
 	return n;
 }
 
+static void create_disks(struct vm *vm, const struct options *o)
+{
+	unsigned int queues = o->max_cpus < BLK_QUEUES_MAX ? o->max_cpus : BLK_QUEUES_MAX;
+
+	if (!o->ndisks)
+		return;
+	vm->blk = blk_worker_create(true);
+	if (!vm->blk)
+		log_die("cannot make the disks' worker: %s", strerror(errno));
+	for (unsigned int i = 0; i < o->ndisks; i++) {
+		const struct option_disk *s = &o->disk[i];
+		struct virtio_dev *d = blk_create(&vm->mem, vm->blk, s->fd, s->flags & CTL_DISK_RO, s->serial, queues);
+
+		if (!d)
+			log_die("--disk fd:%d: %s%s", s->fd, strerror(errno),
+				errno == EINVAL	  ? " (a regular file or a block device is needed)"
+				: errno == EACCES ? " (it is not open for reading and, without :ro, writing)"
+						  : "");
+		attach(vm, d, "disk");
+		vm->disk[vm->ndisks++] = d;
+	}
+}
+
 static void create_devices(struct vm *vm, const struct options *o)
 {
 	int ret = mmio_init(&vm->bus, &vm->kvm, &vm->mem, count_slots(o));
@@ -147,8 +171,7 @@ static void create_devices(struct vm *vm, const struct options *o)
 		attach(vm, vm->balloon, "balloon");
 	}
 	create_console(vm, o);
-	if (o->ndisks)
-		log_die("--disk: this build has no block device");
+	create_disks(vm, o);
 }
 
 __attribute__((format(printf, 3, 4))) static void append(char *buf, size_t *len, const char *fmt, ...)
@@ -324,6 +347,12 @@ static void enter_fs_thread(void *arg)
 	jail_thread(THREAD_FS);
 }
 
+static void enter_blk_thread(void *arg)
+{
+	(void)arg;
+	jail_thread(THREAD_BLK);
+}
+
 /* Threads start with what privileges they shall have: the file server's first, the vCPUs' when all are gone. */
 static void start_threads(struct vm *vm)
 {
@@ -336,6 +365,9 @@ static void start_threads(struct vm *vm)
 		log_die("cannot start the file server: %s", strerror(-ret));
 	if (vm->jailed)
 		jail_drop();
+	ret = vm->blk ? blk_worker_start(vm->blk, vm->jailed ? enter_blk_thread : NULL, NULL) : 0;
+	if (ret)
+		log_die("cannot start the disks' worker: %s", strerror(-ret));
 	ret = vcpus_start(vm);
 	if (ret)
 		log_die("cannot start a vCPU thread: %s", strerror(-ret));

@@ -17,6 +17,7 @@
 #include "options.h"
 #include "vcpu.h"
 
+struct blk_worker;
 struct ctl;
 struct ctl_client;
 struct serial;
@@ -32,6 +33,9 @@ struct vm {
 	struct sink *sink;			 /* NULL: no console */
 	struct serial *serial;			 /* NULL: none */
 	struct virtio_dev *fs, *vsock, *balloon; /* NULL: none */
+	struct blk_worker *blk;			 /* NULL: no disks */
+	struct virtio_dev *disk[OPTIONS_DISKS_MAX];
+	unsigned int ndisks;
 	struct loop_watch owner, boot_timer;
 
 	bool agent;  /* an agent will say when it is ready */
