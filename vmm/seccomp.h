@@ -26,7 +26,9 @@ enum seccomp_check {
 /* One allowed call. */
 struct seccomp_rule {
 	uint32_t nr;
+	const char *name;
 	const char *why;
+	bool rare; /* needed in cases that no test can bring about; `why` tells which */
 	enum seccomp_check check;
 	uint8_t arg;
 	uint8_t nvalues;
