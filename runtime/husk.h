@@ -41,6 +41,8 @@ int cmd_stats(const struct globals *g, int argc, char **argv, struct error *err)
 int cmd_spec(const struct globals *g, int argc, char **argv, struct error *err);
 int cmd_features(const struct globals *g, int argc, char **argv, struct error *err);
 int cmd_check(const struct globals *g, int argc, char **argv, struct error *err);
+int cmd_install(const struct globals *g, int argc, char **argv, struct error *err);
+int cmd_uninstall(const struct globals *g, int argc, char **argv, struct error *err);
 int cmd_checkpoint(const struct globals *g, int argc, char **argv, struct error *err);
 int cmd_restore(const struct globals *g, int argc, char **argv, struct error *err);
 

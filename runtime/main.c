@@ -36,6 +36,8 @@ static const struct {
 	{ "spec", cmd_spec, "write a config.json to begin with" },
 	{ "features", cmd_features, "what this runtime honours, as JSON" },
 	{ "check", cmd_check, "can this host run husk? line by line, with a measured boot" },
+	{ "install", cmd_install, "register husk with docker, containerd or podman" },
+	{ "uninstall", cmd_uninstall, "take it out of their configuration again" },
 	{ "checkpoint", cmd_checkpoint, NULL },
 	{ "restore", cmd_restore, NULL },
 };
