@@ -123,6 +123,8 @@ static int rule_add_call(scmp_filter_ctx ctx, const struct spec_seccomp_rule *ru
 
 static int rules_add(scmp_filter_ctx ctx, const struct spec_seccomp *s, struct error *err)
 {
+	size_t conditional = 0;
+
 	for (size_t i = 0; i < s->nrules; i++) {
 		const struct spec_seccomp_rule *rule = &s->rules[i];
 
@@ -134,6 +136,10 @@ static int rules_add(scmp_filter_ctx ctx, const struct spec_seccomp *s, struct e
 
 			if (nr == __NR_SCMP_ERROR)
 				continue;
+			/* each is an instruction at least; libseccomp's time grows with the square of their number */
+			if (rule->nargs && ++conditional > SECCOMP_INSNS_MAX)
+				return error_set(err, E2BIG, "linux.seccomp: more than %d calls with conditions",
+						 SECCOMP_INSNS_MAX);
 			r = rule_add_call(ctx, rule, nr);
 			if (r < 0)
 				return rule_error(err, r, rule->names.v[n]);

@@ -13,6 +13,8 @@
 
 #include "oci/spec_internal.h"
 
+#define MOUNTS_MAX 4096 /* each is compared with those below it */
+
 #ifndef MS_NOSYMFOLLOW
 #define MS_NOSYMFOLLOW 256
 #endif
@@ -245,6 +247,8 @@ static int parse_mount(struct parse *p, const struct json *mount, struct spec_mo
 
 int parse_mounts(struct parse *p, const struct json *array, struct spec *out)
 {
+	if (array->n > MOUNTS_MAX)
+		return json_error(p->err, array, "%zu mounts are too many (%d)", array->n, MOUNTS_MAX);
 	out->mounts = arena_alloc(p->arena, array->n, sizeof(*out->mounts));
 	json_for_each(m, array) if (parse_mount(p, m, &out->mounts[out->nmounts++]) < 0) return -1;
 	return 0;
