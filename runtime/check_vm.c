@@ -33,36 +33,19 @@ enum check_result check_files(struct check_line *l, struct vmm_files *files)
 
 enum check_result check_kvm(struct check_line *l, const struct vmm_files *files)
 {
-	char line[512] = "";
-	int p[2], status = 0;
-	size_t len = 0;
-	ssize_t n;
-	pid_t pid;
+	char line[VMM_PROBE_LINE];
 
 	if (!files->vmm)
 		return check_say(l, CHECK_FAIL, "mend the line above first", "not tried");
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return check_say(l, CHECK_FAIL, "", "%s", error_errno_text(errno));
-	pid = fork();
-	if (!pid) {
-		char *const argv[] = { files->vmm, "--probe", NULL }, *const env[] = { NULL };
-
-		if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
-			_exit(127);
-		execve(argv[0], argv, env);
-		_exit(127);
-	}
-	close(p[1]);
-	while (pid > 0 && len < sizeof(line) - 1 && (n = read(p[0], line + len, sizeof(line) - 1 - len)) > 0)
-		len += (size_t)n;
-	close(p[0]);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	line[strcspn(line, "\n")] = '\0';
-	if (pid > 0 && WIFEXITED(status) && !WEXITSTATUS(status))
+	switch (vmm_probe(files, line)) {
+	case 1:
 		return check_say(l, CHECK_PASS, "", "%s", *line ? line : "usable");
-	return check_say(l, CHECK_FAIL, "see the reason; husk cannot work without KVM", "%s",
-			 *line ? line : "husk-vmm --probe did not end well");
+	case 0:
+		return check_say(l, CHECK_FAIL, "see the reason; husk cannot work without KVM",
+				 "husk-vmm --probe did not end well");
+	default:
+		return check_say(l, CHECK_FAIL, "see the reason; husk cannot work without KVM", "%s", line);
+	}
 }
 
 /* Times of one boot in ms since the VMM's exec. */

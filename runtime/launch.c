@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@
 #include "vmm.h"
 
 #define MNT_DIR "mnt" /* in the state directory: where the proxy mounts what must be mounted first */
+#define PROBE_AFTER_MS 3000
 
 static volatile sig_atomic_t interrupted;
 
@@ -461,34 +463,29 @@ static int wait_sync(struct launched *l, enum sync_type want, uint32_t *value, s
 		       : error_set(err, 0, "the container's proxy said %u instead of %u", m.type, (unsigned int)want);
 }
 
-/* A VM that does not run often means a KVM that cannot: let the VMM find out, and say so. */
-static void explain_kvm(const struct work *w, struct error *err)
+/* A VM that does not run often means a KVM that cannot: let the VMM find out, and say so. True: it cannot. */
+static bool explain_kvm(const struct work *w, struct error *err)
 {
-	char line[512] = "";
-	int p[2], status = 0;
-	ssize_t n;
-	pid_t pid;
+	char line[VMM_PROBE_LINE];
 
-	if (pipe2(p, O_CLOEXEC) < 0)
-		return;
-	pid = fork();
-	if (!pid) {
-		char *const argv[] = { w->files.vmm, "--probe", NULL }, *const env[] = { NULL };
+	if (vmm_probe(&w->files, line) >= 0)
+		return false;
+	error_wrap(err, "%s", line);
+	return true;
+}
 
-		if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
-			_exit(127);
-		execve(argv[0], argv, env);
-		_exit(127);
-	}
-	close(p[1]);
-	n = pid > 0 ? read(p[0], line, sizeof(line) - 1) : 0;
-	close(p[0]);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (n > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1) {
-		line[strcspn(line, "\n")] = '\0';
-		error_wrap(err, "%s", line);
-	}
+/*
+ * Wait for the proxy's next word. Where the guest takes longer than any guest should, KVM is probed meanwhile: a
+ * software backend would let the user wait for the whole boot time-out. Not before, because the probe costs a VM.
+ */
+static int wait_boot(struct work *w, struct error *err)
+{
+	struct pollfd p = { .fd = w->l->sync, .events = POLLIN };
+
+	if (w->pod.joins || poll(&p, 1, PROBE_AFTER_MS) != 0)
+		return 0;
+	error_set(err, 0, "the guest does not boot");
+	return explain_kvm(w, err) ? -1 : 0;
 }
 
 static int run_create_hooks(struct work *w, struct error *err)
@@ -585,6 +582,8 @@ static int build(struct work *w, struct error *err)
 	if (make_console(w, err) < 0 || make_sockets(w, err) < 0 || clone_proxy(w, err) < 0 ||
 	    run_create_hooks(w, err) < 0)
 		return -1;
+	if (wait_boot(w, err) < 0)
+		return error_wrap(err, "unable to start container process");
 	if (wait_sync(w->l, SYNC_CREATED, &value, err) < 0) {
 		if (value & SYNC_PROBE)
 			explain_kvm(w, err);

@@ -16,6 +16,8 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -182,6 +184,38 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 		return error_set(err, errno, "cannot start %s in a pid namespace of its own%s", cfg->files->vmm,
 				 errno == ENOSPC ? " (sysctl user.max_pid_namespaces)" : "");
 	return pid;
+}
+
+int vmm_probe(const struct vmm_files *files, char *line)
+{
+	int p[2], status = 0;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
+
+	line[0] = '\0';
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return 0;
+	pid = fork();
+	if (!pid) {
+		char *const argv[] = { files->vmm, "--probe", NULL }, *const env[] = { NULL };
+
+		if (dup2(p[1], 1) < 0 || dup2(p[1], 2) < 0)
+			_exit(127);
+		execve(argv[0], argv, env);
+		_exit(127);
+	}
+	close(p[1]);
+	while (pid > 0 && len < VMM_PROBE_LINE - 1 && (n = read(p[0], line + len, VMM_PROBE_LINE - 1 - len)) > 0)
+		len += (size_t)n;
+	close(p[0]);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	line[len] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) > 1)
+		return 0;
+	return WEXITSTATUS(status) ? -1 : 1;
 }
 
 /* ---- control socket ---- */

@@ -29,6 +29,16 @@ struct vmm_files {
 int vmm_find(struct vmm_files *f, struct error *err);
 void vmm_files_free(struct vmm_files *f);
 
+#define VMM_PROBE_LINE 512
+
+/**
+ * vmm_probe() - ask husk-vmm whether KVM can run a guest here; it makes a small VM to find out
+ * @line: VMM_PROBE_LINE bytes: what it said, one line without its end: what, why, how to mend it
+ *
+ * Return: 1 usable, -1 not, 0 when it could not be asked.
+ */
+int vmm_probe(const struct vmm_files *files, char *line);
+
 struct vmm_config {
 	const struct vmm_files *files;
 	int listen_fd; /* listening control socket */
