@@ -119,6 +119,18 @@ clock_agrees() {
 	has "$(<"$T/y")" /dev/kvm
 }
 
+@test "a KVM that cannot run a guest is found out long before the boot time-out, and its reason told" {
+	container . true
+	printf '#!/bin/sh\n[ "$1" = --probe ] && { echo "/dev/kvm cannot be used: a stub"; exit 1; }\nexec sleep 1000\n' >"$T/stub"
+	chmod 755 "$T/stub"
+	before=$SECONDS
+	try env HUSK_VMM="$T/stub" "$RUNTIME_BIN" --root "$ROOT" run -b "$B" "$C"
+	[ $rc -ne 0 ]
+	has "$err" "/dev/kvm cannot be used: a stub"
+	[ $((SECONDS - before)) -lt 20 ]
+	no_leaks
+}
+
 @test "a missing kernel image is an error that names the file" {
 	container . true
 	try env HUSK_KERNEL=/no/such/vmlinux "$RUNTIME_BIN" --root "$ROOT" run -b "$B" "$C"
