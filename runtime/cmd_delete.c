@@ -11,6 +11,7 @@
 
 #include "husk.h"
 #include "launch.h"
+#include "log.h"
 #include "options.h"
 #include "util.h"
 #include "vm.h"
@@ -65,6 +66,7 @@ static int delete_locked(struct container *c, bool force, struct error *err)
 	}
 	if (c->state && container_spec(c, &spec, &ignored) < 0)
 		spec = NULL; /* create died before it had copied it */
+	log_debug("removing what is left of %s", c->id);
 	rc = destroy(c, spec, err);
 	spec_free(spec);
 	return rc;

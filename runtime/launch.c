@@ -247,6 +247,11 @@ static int compile(struct work *w, const char *id, struct error *err)
 	for (uint32_t i = 0; i < w->host.warnings; i++)
 		log_warn("%s", w->host.warn[i]);
 	w->size = vm_size(w->l->spec, &w->host);
+	if (w->pod.joins)
+		log_debug("%zu shares, in the VM of %s", w->host.nshares, w->pod.owner);
+	else
+		log_debug("%zu shares, a VM of %u MiB and %u vCPUs, kernel %s", w->host.nshares, w->size.mem_mib,
+			  w->size.cpus, w->files.kernel);
 	if (w->pod.joins) {
 		w->shares = xasprintf("%s %zu", w->pod.share_prefix, w->host.nshares);
 		w->extra[w->state.extra.n++] = (struct spec_pair){ POD_EXTRA_SHARES, w->shares };
@@ -428,6 +433,7 @@ static int clone_proxy(struct work *w, struct error *err)
 			return -1;
 		sync_send(w->l->sync, SYNC_PLACED, 0, NULL);
 	}
+	log_debug("the proxy is process %d, cgroup %s", (int)pid, w->cgroup.ndirs ? w->cgroup.dirs[0] : "none");
 	w->state.pid = pid;
 	w->state.pid_start = process_start_time(pid, NULL);
 	return container_save(&w->l->c, &w->state, err);

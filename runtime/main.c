@@ -158,6 +158,7 @@ int main(int argc, char **argv)
 		g.rootless = !strcmp(rootless, "true") || (!strcmp(rootless, "auto") && geteuid() != 0);
 		g.no_cgroup = !strcmp(cgroup_manager, "disabled");
 		g.systemd |= !strcmp(cgroup_manager, "systemd");
+		log_debug("husk %s (%s): %s %s", HUSK_VERSION, HUSK_COMMIT, argv[first], argv[argc - 1]);
 		status = run_verb(&g, argc - first, argv + first, &err);
 	}
 	if (*err.text)
