@@ -447,7 +447,7 @@ static int wait_sync(struct launched *l, enum sync_type want, uint32_t *value, s
 	int rc;
 
 	do {
-		rc = sync_recv(l->sync, &m);
+		rc = interrupted ? -EINTR : sync_recv(l->sync, &m);
 	} while (rc == -EINTR && !interrupted);
 	if (rc == -EINTR)
 		return error_set(err, 0, "interrupted by a signal");
