@@ -27,6 +27,7 @@
 
 #include "cgroup.h"
 #include "control.h"
+#include "hostsock.h"
 #include "job.h"
 #include "log.h"
 #include "mount.h"
@@ -106,6 +107,7 @@ static void container_free(struct container *c)
 	if (c->watch_memory >= 0)
 		inotify_rm_watch(inotify.fd, c->watch_memory);
 	control_forget(c);
+	hostsock_forget(c);
 	timer_stop(&c->remover);
 	timer_stop(&c->settle_limit);
 	timer_stop(&c->remove_limit);
@@ -442,7 +444,7 @@ void container_create(struct session *s, const uint8_t *data, size_t len)
 	c = container_new(p.cid, &f);
 	if (!c)
 		goto fail;
-	if (environment(c, &p, &f) || vm_tmpfs_make(&p, &f))
+	if (environment(c, &p, &f) || vm_tmpfs_make(&p, &f) || hostsock_make(c, &p, &f))
 		goto fail;
 	watch_cgroup(c);
 	c->init = spawn_init(s, c, &p, &f);

@@ -13,22 +13,20 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "duplex.h"
 #include "fault.h"
 #include "loop.h"
 #include "session.h"
+#include "stream.h"
 #include "util.h"
 
 #define CONNECT_NS (10 * NS_PER_S)
 
 struct forward {
-	struct session *s; /* who waits for the connection; NULL once it is made */
+	struct session *s; /* who waits for the connection */
 	uint16_t port;
 	bool v6, second;
 	struct watch to; /* while it connects */
 	struct timer limit;
-	struct duplex d;
-	struct watch w[2];
 };
 
 static unsigned int count;
@@ -42,9 +40,6 @@ static void forward_free(struct forward *f)
 {
 	timer_stop(&f->limit);
 	watch_close(&f->to);
-	for (int i = 0; i < 2; i++)
-		watch_set(&f->w[i], 0);
-	duplex_close(&f->d);
 	count--;
 	free(f);
 }
@@ -59,50 +54,20 @@ static void give_up(struct forward *f, int err)
 	session_fail(s, &fault);
 }
 
-/* ---- connected ---- */
-
-static void stream_run(struct forward *f, int i, uint32_t events)
+static void over(void)
 {
-	if (duplex_event(&f->d, i, events) <= 0) {
-		forward_free(f);
-		return;
-	}
-	for (int k = 0; k < 2; k++)
-		watch_set(&f->w[k], duplex_wants(&f->d, k));
-}
-
-static void on_first(void *arg, uint32_t events)
-{
-	stream_run(arg, 0, events);
-}
-
-static void on_second(void *arg, uint32_t events)
-{
-	stream_run(arg, 1, events);
+	count--;
 }
 
 static void connected(struct forward *f)
 {
 	struct session *s = f->s;
-	int to = f->to.fd, host;
+	int to = f->to.fd;
 
 	watch_set(&f->to, 0);
 	timer_stop(&f->limit);
-	host = session_detach(s);
-	if (host < 0) { /* the session ends by itself */
-		forward_free(f);
-		return;
-	}
-	f->s = NULL;
-	f->to.fd = -1;
-	if (duplex_init(&f->d, host, to)) {
-		f->d.fd[0] = f->d.fd[1] = -1;
-		forward_free(f);
-		return;
-	}
-	f->w[0] = (struct watch){ .fd = host, .fn = on_first, .arg = f };
-	f->w[1] = (struct watch){ .fd = to, .fn = on_second, .arg = f };
-	stream_run(f, 0, 0);
+	free(f);
+	stream_begin(s, to, over);
 }
 
 /* ---- connecting ---- */
@@ -192,7 +157,6 @@ void forward_begin(struct session *s, const struct wire_forward *q)
 	f->port = q->port;
 	f->v6 = q->v6;
 	f->to = (struct watch){ .fd = -1, .fn = on_connect, .arg = f };
-	f->d.fd[0] = f->d.fd[1] = f->w[0].fd = f->w[1].fd = -1;
 	f->limit = (struct timer){ .fn = on_late, .arg = f };
 	timer_start(&f->limit, CONNECT_NS);
 	session_defer(s, on_cancel, f);

@@ -54,6 +54,7 @@ static bool header_ok(const struct wire_hdr *h)
 	case WIRE_STATS:
 	case WIRE_WAIT:
 	case WIRE_DESTROY:
+	case WIRE_SOCKETS:
 		min = 1;
 		max = WIRE_CID_MAX;
 		break;
@@ -71,6 +72,8 @@ static bool header_ok(const struct wire_hdr *h)
 		min = max = sizeof(int64_t);
 		break;
 	case WIRE_CPUS:
+	case WIRE_ANSWER:
+	case WIRE_REFUSE:
 		min = max = sizeof(uint32_t);
 		break;
 	default:

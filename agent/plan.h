@@ -19,9 +19,10 @@
 #define PLAN_MAGIC 0x4e4c5048u /* "HPLN" */
 #define PLAN_VERSION 1u
 #define PLAN_OPS_MAX 16384u
-#define PLAN_SHARES "/run/husk/fs"   /* guest path: the virtio-fs root; a share NAME is PLAN_SHARES/NAME */
-#define PLAN_TMPFS "/run/husk/tmpfs" /* guest path: the VM's shared tmpfs, see OP_VM_TMPFS */
-#define PLAN_FS_TAG "husk"	     /* virtio-fs tag */
+#define PLAN_SHARES "/run/husk/fs"    /* guest path: the virtio-fs root; a share NAME is PLAN_SHARES/NAME */
+#define PLAN_TMPFS "/run/husk/tmpfs"  /* guest path: the VM's shared tmpfs, see OP_VM_TMPFS */
+#define PLAN_SOCKETS "/run/husk/sock" /* guest path: sockets of the host, see OP_SOCKET */
+#define PLAN_FS_TAG "husk"	      /* virtio-fs tag */
 
 enum plan_kind { PLAN_CONTAINER = 1, PLAN_PROCESS = 2, PLAN_UPDATE = 3 };
 
@@ -51,6 +52,9 @@ enum plan_opcode {
 	OP_TIMEOFFSET,	   /* struct plan_timeoffset */
 	OP_VM_TMPFS,	   /* strings: name (no '/'), mount data. A tmpfs at PLAN_TMPFS/name in the agent's own mount
 			    * namespace, made on first use and kept as long as the VM: what containers of a pod share */
+	OP_SOCKET, /* struct plan_socket, string: name (no '/'). The agent listens at PLAN_SOCKETS/name as long as
+			    * the container exists, and hands connections to the host (WIRE_SOCKETS), for which the
+			    * first of a container is number 0 */
 
 	/* CONTAINER: done by the child, in the new namespaces, before the root is changed */
 	OP_ROOT = 32, /* struct plan_root, string: guest path of the root's source. Bind it, make it the current root */
@@ -101,6 +105,12 @@ struct plan_timeoffset {
 	uint32_t clock; /* CLOCK_MONOTONIC or CLOCK_BOOTTIME */
 	uint32_t nsec;
 	int64_t sec;
+};
+
+struct plan_socket {
+	uint32_t mode; /* permission bits */
+	uint32_t uid, gid;
+	uint32_t zero;
 };
 
 struct plan_root {

@@ -41,6 +41,7 @@ static const struct shape shapes[] = {
 	ENV_OP(IDMAP, sizeof(struct plan_idmap), "", TAIL_NONE),
 	ENV_OP(TIMEOFFSET, sizeof(struct plan_timeoffset), "", TAIL_NONE),
 	ENV_OP(VM_TMPFS, 0, "ss", TAIL_NONE),
+	ENV_OP(SOCKET, sizeof(struct plan_socket), "s", TAIL_NONE),
 	ENV_OP(ROOT, sizeof(struct plan_root), "s", TAIL_NONE),
 	ENV_OP(MOUNT, sizeof(struct plan_mount), "ssss", TAIL_NONE),
 	ENV_OP(MKNOD, sizeof(struct plan_mknod), "s", TAIL_NONE),

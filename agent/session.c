@@ -24,6 +24,7 @@
 #include "control.h"
 #include "forward.h"
 #include "frame.h"
+#include "hostsock.h"
 #include "job.h"
 #include "loop.h"
 #include "machine.h"
@@ -52,6 +53,7 @@ struct session {
 	struct process *proc;
 	bool had_process;
 	struct resolver *resolver;
+	bool serves; /* the host's sockets of a container */
 	const struct container *waits;
 	struct timer later;
 };
@@ -78,6 +80,8 @@ static void session_close(struct session *s)
 		process_hangup(s->proc);
 	if (s->resolver)
 		resolver_close(s->resolver);
+	if (s->serves)
+		hostsock_hangup(s);
 	timer_stop(&s->later);
 	watch_close(&s->w);
 	outq_free(&s->out);
@@ -421,13 +425,19 @@ static void take_time(struct session *s, const struct frame *f)
 	session_fail(s, &fault);
 }
 
+/* Services are sessions of their own. */
+static bool has_role(const struct session *s)
+{
+	return s->had_process || s->resolver || s->serves;
+}
+
 static bool take_resolver(struct session *s, const struct frame *f)
 {
 	struct wire_resolver q;
 	struct fault fault;
 
 	memcpy(&q, f->payload, sizeof(q));
-	if (s->had_process || s->resolver)
+	if (has_role(s))
 		return protocol_error(s, EBUSY, "this session has another role");
 	s->resolver = resolver_open(s, &q);
 	if (s->resolver) {
@@ -445,9 +455,41 @@ static bool take_forward(struct session *s, const struct frame *f)
 	struct wire_forward q;
 
 	memcpy(&q, f->payload, sizeof(q));
-	if (s->had_process || s->resolver)
+	if (has_role(s))
 		return protocol_error(s, EBUSY, "this session has another role");
 	forward_begin(s, &q);
+	return true;
+}
+
+static bool take_sockets(struct session *s, const char *cid, size_t len)
+{
+	const struct container *c = container_find(cid, len);
+	struct fault f;
+
+	if (has_role(s))
+		return protocol_error(s, EBUSY, "this session has another role");
+	if (c) {
+		s->serves = true;
+		hostsock_serve(s, c);
+		return true;
+	}
+	(void)fault_set(&f, STAGE_STATE, ENOENT, "container does not exist");
+	session_fail(s, &f);
+	return true;
+}
+
+static bool take_call_reply(struct session *s, const struct frame *f)
+{
+	uint32_t id;
+
+	memcpy(&id, f->payload, sizeof(id));
+	if (f->h.type == WIRE_REFUSE) {
+		hostsock_refuse(s, id);
+		return true;
+	}
+	if (has_role(s))
+		return protocol_error(s, EBUSY, "this session has another role");
+	hostsock_answer(s, id);
 	return true;
 }
 
@@ -482,6 +524,11 @@ static bool dispatch(struct session *s, const struct frame *f)
 		return take_resolver(s, f);
 	case WIRE_FORWARD:
 		return take_forward(s, f);
+	case WIRE_SOCKETS:
+		return take_sockets(s, cid, f->h.len);
+	case WIRE_ANSWER:
+	case WIRE_REFUSE:
+		return take_call_reply(s, f);
 	case WIRE_PLAN:
 		return take_plan(s, f);
 	case WIRE_CREATE:

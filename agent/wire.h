@@ -9,7 +9,7 @@
  * A session has one role, decided by its first request:
  *   CREATE  init session of a container: relays its stdio; closing it kills the container.
  *   EXEC    one further process in a container: relays its stdio; closing it kills that process.
- *   RESOLVER, FORWARD  see there; closing it ends the service.
+ *   RESOLVER, FORWARD, SOCKETS, ANSWER  see there; closing it ends the service.
  *   others  plain request/response, any number, answered in order.
  *
  * Data flow is bounded by credit. A sender may have at most the receiver's granted bytes in flight per channel;
@@ -99,11 +99,19 @@ enum wire_type {
 			* connection is a plain byte stream, half-close included; or ERROR. The host sends
 			* nothing before */
 
+	WIRE_SOCKETS, /* cid: the host serves the container's sockets (OP_SOCKET). -> OK, after which WIRE_CALL frames may
+			* come; or ERROR */
+	WIRE_ANSWER, /* u32 id of a WIRE_CALL, in a session of its own: the host has connected to the real socket.
+			* -> OK, after which the connection is a byte stream as with WIRE_FORWARD; or ERROR: the caller
+			* is gone. The host sends nothing before */
+	WIRE_REFUSE, /* u32 id of a WIRE_CALL of this session: the host cannot connect. No answer */
+
 	/* agent -> host */
 	WIRE_OK = 64, /* payload as the request says */
 	WIRE_ERROR,   /* struct wire_error + text */
 	WIRE_EXIT,    /* struct wire_exit: sent after all output that the process had written */
 	WIRE_OOM,     /* cid: the kernel killed a process of it for memory */
+	WIRE_CALL,    /* struct wire_call: a process has connected to a socket that this session serves */
 };
 
 struct wire_hello {
@@ -130,6 +138,11 @@ struct wire_forward {
 	uint16_t port; /* 1..65535 */
 	uint8_t v6;    /* 1: try ::1 first, 0: 127.0.0.1 first; the other one when that refuses */
 	uint8_t zero;
+};
+
+struct wire_call {
+	uint32_t id;	/* of the connection, until it is answered or refused */
+	uint32_t index; /* which of the container's sockets */
 };
 
 struct wire_ps {

@@ -19,11 +19,12 @@
 enum source_kind { SOURCE_DIR, SOURCE_FILE, SOURCE_SOCKET, SOURCE_FIFO, SOURCE_BLOCK, SOURCE_CHAR };
 
 struct source_facts {
-	enum source_kind kind; /* symbolic links followed */
-	uint64_t fs_magic;     /* statfs f_type */
-	uint64_t fs_bytes;     /* statfs f_blocks * f_frsize */
-	uint32_t major, minor; /* st_rdev of a device */
-	uint64_t mount_flags;  /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of the mount it lies on */
+	enum source_kind kind;	 /* symbolic links followed */
+	uint64_t fs_magic;	 /* statfs f_type */
+	uint64_t fs_bytes;	 /* statfs f_blocks * f_frsize */
+	uint32_t major, minor;	 /* st_rdev of a device */
+	uint32_t mode, uid, gid; /* permission bits and owner */
+	uint64_t mount_flags;	 /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of the mount it lies on */
 };
 
 /* What the runtime does on the host's side; a config that needs something else is refused by the compiler. */
@@ -33,6 +34,7 @@ struct source_facts {
 #define HOST_SERVES_RDT 8u	  /* spec.lin.rdt */
 #define HOST_SERVES_MEMPOLICY 16u /* spec.lin.mempolicy, by set_mempolicy(2) in the VMM's process */
 #define HOST_SERVES_NETDEVS 32u	  /* spec.lin.netdevs */
+#define HOST_SERVES_SOCKETS 64u	  /* host_plan.sockets */
 
 struct compile_input {
 	const char *cid;
@@ -87,6 +89,10 @@ struct host_disk { /* a block device of linux.devices or of a bind: to become a 
 	bool readonly; /* no device rule lets the container write to it */
 };
 
+struct host_socket {  /* bind of a UNIX socket: connections to it come by WIRE_CALL; numbered as they stand here */
+	char *source; /* absolute host path */
+};
+
 enum host_net { HOST_NET_NONE, HOST_NET_NEW, HOST_NET_PATH };
 
 struct host_plan {
@@ -96,6 +102,8 @@ struct host_plan {
 	size_t nmountpoints;
 	struct host_disk *disks;
 	size_t ndisks;
+	struct host_socket *sockets;
+	size_t nsockets;
 	enum host_net net;		 /* NONE: no NIC at all (annotation run.husk.network) */
 	const char *net_path;		 /* HOST_NET_PATH; points into the spec */
 	uint64_t memory_limit;		 /* bytes, the container's or the announced one of its pod; 0: none */

@@ -10,8 +10,9 @@
  * 	GUEST	a path that both kernels have, each its own: /proc, /sys, /dev/null...: a bind of the guest's
  * 	SHM	the engine's tmpfs for /dev/shm: one tmpfs of the guest, the same for all containers that name it
  * 	DISK	a block device
+ * 	SOCKET	a UNIX socket: the agent listens in its place, and the host connects to the real one
  *
- * What cannot work across two kernels (sockets, fifos, foreign devices) is refused by name.
+ * What cannot work across two kernels (fifos, foreign devices) is refused by name.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,12 +31,14 @@
 
 #define INHERITED_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
-enum kind { KIND_FS, KIND_SHARE, KIND_HOSTFS, KIND_GUEST, KIND_SHM, KIND_DISK };
+enum kind { KIND_FS, KIND_SHARE, KIND_HOSTFS, KIND_GUEST, KIND_SHM, KIND_DISK, KIND_SOCKET };
 
 struct item {
 	enum kind kind;
 	const char *source; /* SHARE: absolute host path; GUEST, SHM: guest path */
 	const char *shm_name;
+	const char *sock_name;
+	struct plan_socket sock;
 	uint64_t shm_bytes;
 	uint64_t flags; /* SHARE: what the source's own mount forbids, a bind of it forbids, too */
 	bool is_file;
@@ -160,6 +163,25 @@ static void classify_shm(struct compile *c, const struct source_facts *f, struct
 	it->kind = KIND_SHM;
 }
 
+static int classify_socket(struct compile *c, size_t index, const struct source_facts *f, struct item *it)
+{
+	struct host_plan *h = c->host;
+
+	if (!(c->in->host_serves & HOST_SERVES_SOCKETS))
+		return refuse(
+			c, index,
+			"%.256s is a socket: who listens to it is on the host's kernel, the container has its own; "
+			"use a network address instead",
+			it->source);
+	it->kind = KIND_SOCKET;
+	it->sock_name = arena_printf(c->arena, "%sk%zu", c->in->share_prefix, h->nsockets);
+	it->sock = (struct plan_socket){ .mode = f->mode, .uid = f->uid, .gid = f->gid };
+	h->sockets = arena_grow(c->arena, h->sockets, h->nsockets, sizeof(*h->sockets));
+	h->sockets[h->nsockets++].source = arena_strdup(c->arena, it->source);
+	it->source = arena_printf(c->arena, "%s/%s", PLAN_SOCKETS, it->sock_name);
+	return 0;
+}
+
 static int classify_bind(struct compile *c, size_t index, struct item *it)
 {
 	const struct spec_mount *m = &c->spec->mounts[index];
@@ -181,11 +203,7 @@ static int classify_bind(struct compile *c, size_t index, struct item *it)
 	case SOURCE_CHAR:
 		return classify_device(c, index, &f, it);
 	case SOURCE_SOCKET:
-		return refuse(
-			c, index,
-			"%.256s is a socket: who listens to it is on the host's kernel, the container has its own; "
-			"use a network address instead",
-			it->source);
+		return classify_socket(c, index, &f, it);
 	case SOURCE_FIFO:
 		return refuse(c, index, "%.256s is a fifo: it cannot connect processes of two kernels", it->source);
 	case SOURCE_DIR:
@@ -406,6 +424,7 @@ static int mount_emit(struct compile *c, size_t index, const struct item *it)
 		break;
 	case KIND_GUEST:
 	case KIND_SHM:
+	case KIND_SOCKET:
 		bind_op(c, m, it->source, 0, m->recursive || it->kind == KIND_GUEST);
 		break;
 	case KIND_DISK: /* its node appears with the disk */
@@ -515,6 +534,20 @@ static void shm_ops(struct compile *c)
 	}
 }
 
+static void socket_ops(struct compile *c)
+{
+	for (size_t i = 0; i < c->spec->nmounts; i++) {
+		const struct item *it = &c->items[i];
+
+		if (it->kind != KIND_SOCKET)
+			continue;
+		plan_op_begin(&c->w, OP_SOCKET);
+		plan_put(&c->w, &it->sock, sizeof(it->sock));
+		plan_put_string(&c->w, it->sock_name);
+		plan_op_end(&c->w);
+	}
+}
+
 int rootfs_ops(struct compile *c)
 {
 	const struct spec *spec = c->spec;
@@ -526,6 +559,7 @@ int rootfs_ops(struct compile *c)
 		if (classify(c, i, &c->items[i]) < 0)
 			return -1;
 	shm_ops(c);
+	socket_ops(c);
 	root_op(c);
 	if (!dev)
 		dev_tmpfs_op(c);

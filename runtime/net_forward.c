@@ -3,12 +3,9 @@
  * Connections to localhost of the host-side network namespace, carried to the guest's: engines forward a pod's ports
  * by connecting to localhost inside its namespace, where with a VM nobody listens.
  *
- * Runs in the network helper. net_lookup.h steers every such connection here; each gets a session of its own with
- * the agent (WIRE_FORWARD). Whether the guest listens is known only after the client's connection stands, so a refusal
- * reaches the client as a reset.
- *
- * The guest controls the bytes and their pace, and may refuse or stall: each connection costs two buffers and two
- * descriptors, and their number is bounded.
+ * Runs in the network helper. net_lookup.h steers every such connection here; each becomes a stream (WIRE_FORWARD).
+ * Whether the guest listens is known only after the client's connection stands, so a refusal reaches the client as a
+ * reset. The guest controls what is in streams (stream.c); their number is bounded here.
  */
 #include "net_forward.h"
 
@@ -19,165 +16,32 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "../agent/duplex.h"
 #include "net_lookup.h"
+#include "stream.h"
 #include "util.h"
 
-struct conn {
-	struct net_forward *f;
-	struct conn *next;
-	struct session *s; /* until the guest has connected; then NULL */
-	int client;
-	struct duplex d; /* 0: client, 1: guest */
-	struct watch w[2];
-};
-
 struct net_forward {
-	struct evloop *loop;
-	struct session *(*connect)(void *arg);
-	void *arg;
 	int link;
 	struct watch listen[2]; /* IPv4, IPv6 */
-	struct conn *conns;
-	unsigned int nconns;
+	struct session *(*connect)(void *arg);
+	void *arg;
+	struct streams streams;
 };
 
-static void listen_watch(struct net_forward *f)
+static void listen_watch(void *arg)
 {
+	struct net_forward *f = arg;
+
 	for (int i = 0; i < 2; i++)
 		if (f->listen[i].fd >= 0)
-			watch_set(f->loop, &f->listen[i], f->nconns < NET_FORWARDS_MAX ? EPOLLIN : 0);
+			watch_set(f->streams.loop, &f->listen[i], f->streams.n < NET_FORWARDS_MAX ? EPOLLIN : 0);
 }
 
-/* The next close() sends a reset: the client must not take the end for an orderly one. */
-static void reset_on_close(int fd)
+static struct session *connect_agent(void *arg)
 {
-	struct linger now = { .l_onoff = 1 };
+	struct net_forward *f = arg;
 
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-}
-
-static void conn_free(struct conn *c)
-{
-	struct net_forward *f = c->f;
-
-	for (struct conn **p = &f->conns; *p; p = &(*p)->next) {
-		if (*p == c) {
-			*p = c->next;
-			break;
-		}
-	}
-	f->nconns--;
-	for (int i = 0; i < 2; i++)
-		if (c->w[i].fd >= 0)
-			watch_set(f->loop, &c->w[i], 0);
-	if (c->s) {
-		session_free(c->s);
-		reset_on_close(c->client);
-		close(c->client);
-	} else {
-		duplex_close(&c->d);
-	}
-	free(c);
-	listen_watch(f);
-}
-
-/* ---- both ends are there ---- */
-
-static void conn_run(struct conn *c, int i, uint32_t events)
-{
-	int r = duplex_event(&c->d, i, events);
-
-	for (int k = 0; k < 2 && r > 0; k++)
-		if (watch_set(c->f->loop, &c->w[k], duplex_wants(&c->d, k)) < 0)
-			r = -ENOMEM;
-	if (r < 0)
-		reset_on_close(c->client);
-	if (r <= 0)
-		conn_free(c);
-}
-
-static void on_client(void *arg, uint32_t events)
-{
-	conn_run(arg, 0, events);
-}
-
-static void on_guest(void *arg, uint32_t events)
-{
-	conn_run(arg, 1, events);
-}
-
-/* The guest has connected: what follows its OK is the stream's already. */
-static void conn_join(struct conn *c)
-{
-	struct session *s = c->s;
-	int guest = take_fd(&s->fd), r;
-
-	watch_set(c->f->loop, &c->w[1], 0);
-	c->w[1].fd = -1;
-	c->s = NULL;
-	fcntl(c->client, F_SETFL, O_NONBLOCK);
-	r = duplex_init(&c->d, c->client, guest);
-	if (r == 0)
-		duplex_preload(&c->d, 1, s->in + s->in_used, s->in_len - s->in_used);
-	session_free(s);
-	if (r < 0) {
-		conn_free(c);
-		return;
-	}
-	c->w[0] = (struct watch){ .fd = c->client, .fn = on_client, .arg = c };
-	c->w[1] = (struct watch){ .fd = guest, .fn = on_guest, .arg = c };
-	conn_run(c, 0, 0);
-}
-
-/* ---- the guest is asked ---- */
-
-static void on_answer(void *arg, uint32_t events)
-{
-	struct conn *c = arg;
-	struct frame f;
-	int r = session_flush(c->s);
-
-	(void)events;
-	if (r == 0)
-		r = session_fill(c->s);
-	if (r == 0)
-		r = -EPIPE;
-	if (r > 0 || r == -EAGAIN)
-		r = session_next(c->s, &f);
-	if (r < 0 || (r > 0 && f.h.type != WIRE_OK))
-		conn_free(c);
-	else if (r > 0)
-		conn_join(c);
-	else
-		watch_set(c->f->loop, &c->w[1], EPOLLIN | (session_pending(c->s) ? EPOLLOUT : 0));
-}
-
-static void conn_new(struct net_forward *f, int fd, bool v6, uint16_t port)
-{
-	struct wire_forward q = { .port = port, .v6 = v6 };
-	struct session *s = f->connect(f->arg);
-	struct conn *c;
-
-	if (!s) {
-		reset_on_close(fd);
-		close(fd);
-		return;
-	}
-	c = xcalloc(1, sizeof(*c));
-	c->f = f;
-	c->next = f->conns;
-	f->conns = c;
-	f->nconns++;
-	c->s = s;
-	c->client = fd;
-	c->w[0].fd = -1;
-	c->w[1] = (struct watch){ .fd = s->fd, .fn = on_answer, .arg = c };
-	if (session_put(s, WIRE_FORWARD, 0, &q, sizeof(q)) < 0 || session_flush(s) < 0 ||
-	    watch_set(f->loop, &c->w[1], EPOLLIN) < 0)
-		conn_free(c);
-	else
-		listen_watch(f);
+	return f->connect(f->arg);
 }
 
 /* ---- listening ---- */
@@ -185,6 +49,7 @@ static void conn_new(struct net_forward *f, int fd, bool v6, uint16_t port)
 static void accept_one(struct net_forward *f, bool v6)
 {
 	int fd = accept4(f->listen[v6].fd, NULL, NULL, SOCK_CLOEXEC);
+	struct wire_forward q = { .v6 = v6 };
 	struct sockaddr_in6 self = { 0 };
 	socklen_t len = sizeof(self);
 
@@ -195,7 +60,8 @@ static void accept_one(struct net_forward *f, bool v6)
 		close(fd);
 		return;
 	}
-	conn_new(f, fd, v6, ntohs(self.sin6_port));
+	q.port = ntohs(self.sin6_port);
+	stream_new(&f->streams, fd, WIRE_FORWARD, &q, sizeof(q));
 }
 
 static void on_listen4(void *arg, uint32_t events)
@@ -229,7 +95,12 @@ struct net_forward *net_forward_start(struct evloop *loop, struct session *(*con
 	struct net_forward *f = xcalloc(1, sizeof(*f));
 	int r;
 
-	*f = (struct net_forward){ .loop = loop, .connect = connect, .arg = arg, .link = -1 };
+	*f = (struct net_forward){
+		.link = -1,
+		.connect = connect,
+		.arg = arg,
+		.streams = { .loop = loop, .connect = connect_agent, .changed = listen_watch, .arg = f },
+	};
 	f->listen[0] = (struct watch){ .fd = listen_on(false), .fn = on_listen4, .arg = f };
 	r = f->listen[0].fd < 0 ? -errno : 0;
 	/* -1: a host without IPv6 */
@@ -253,12 +124,11 @@ void net_forward_stop(struct net_forward *f)
 		return;
 	if (f->link >= 0)
 		close(f->link);
-	while (f->conns)
-		conn_free(f->conns);
+	streams_end(&f->streams);
 	for (int i = 0; i < 2; i++) {
 		if (f->listen[i].fd < 0)
 			continue;
-		watch_set(f->loop, &f->listen[i], 0);
+		watch_set(f->streams.loop, &f->listen[i], 0);
 		close(f->listen[i].fd);
 	}
 	free(f);

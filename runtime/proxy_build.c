@@ -421,6 +421,19 @@ static void host_namespaces(struct proxy *x)
 		check(x, error_set(&err, errno, "domainname %s", spec->domainname), &err);
 }
 
+static void sockets_start(struct proxy *x)
+{
+	const struct hostsock_config cfg = {
+		.id = x->p->id,
+		.host = x->p->host,
+		.vm_sock = x->p->vm_sock,
+		.log_fd = x->log_fd,
+	};
+	struct error err = { 0 };
+
+	check(x, hostsock_start(&x->hostsock, &cfg, &err), &err);
+}
+
 static void run_hooks(struct proxy *x)
 {
 	struct error err = { 0 };
@@ -466,6 +479,7 @@ void proxy_build(struct proxy *x)
 	if (p->tty && x->fds[2] >= 0)
 		close(x->fds[2]);
 	shares_give(x);
+	sockets_start(x);
 	x->dev_net = open("/dev/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	x->net_sysctl = open("/proc/sys/net/ipv4", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	check(x, root_pivot(p->rootfs, &err), &err);
@@ -481,6 +495,7 @@ void proxy_build(struct proxy *x)
 		fail_vm(x, error_errno_text(-rc));
 	vm_times(x);
 	container_create(x);
+	check(x, hostsock_serve(&x->hostsock, &err), &err);
 	timeline_write(p->dirfd, FILE_TIMELINE, &x->timeline);
 	sync_send(x->sync, SYNC_CREATED, (uint32_t)x->vmm, NULL);
 	expect(x, SYNC_COMMIT);

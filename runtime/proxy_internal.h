@@ -4,6 +4,7 @@
 #define HUSK_RUNTIME_PROXY_INTERNAL_H
 
 #include "evloop.h"
+#include "hostsock.h"
 #include "net.h"
 #include "proxy.h"
 #include "pump.h"
@@ -31,6 +32,7 @@ struct proxy {
 	struct session *s;
 	struct pump pump;
 	struct net net;
+	struct hostsock hostsock;
 	struct timeline timeline;
 
 	int starter; /* connection that waits for the start, or -1: the sync pair */

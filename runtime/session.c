@@ -161,6 +161,8 @@ static bool frame_valid(const struct wire_hdr *h)
 		return h->len == sizeof(struct wire_exit);
 	case WIRE_OOM:
 		return h->len <= 1024;
+	case WIRE_CALL:
+		return h->len == sizeof(struct wire_call);
 	case WIRE_DNS:
 		return h->chan <= 1 && h->len >= sizeof(uint32_t);
 	default:

@@ -61,6 +61,9 @@ int share_facts(void *ctx, const char *path, struct source_facts *out)
 	out->fs_bytes = (uint64_t)fs.f_blocks * (uint64_t)fs.f_frsize;
 	/* ST_* are the same */
 	out->mount_flags = (uint64_t)fs.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	out->mode = st.st_mode & 07777;
+	out->uid = st.st_uid;
+	out->gid = st.st_gid;
 	out->major = major(st.st_rdev);
 	out->minor = minor(st.st_rdev);
 	return 0;

@@ -30,17 +30,17 @@ static int facts(void *ctx, const char *path, struct source_facts *out)
 	if (strstr(path, "file") || strstr(path, "/etc") || strstr(path, "resolv.conf") || strstr(path, "host"))
 		out->kind = SOURCE_FILE;
 	else if (strstr(path, ".sock"))
-		out->kind = SOURCE_SOCKET;
+		*out = (struct source_facts){ .kind = SOURCE_SOCKET, .mode = 0660, .gid = 998 };
 	else if (strstr(path, "fifo"))
 		out->kind = SOURCE_FIFO;
 	else if (strcmp(path, "/dev/sda") == 0)
-		*out = (struct source_facts){ SOURCE_BLOCK, TMPFS_MAGIC, 0, 8, 0, 0 };
+		*out = (struct source_facts){ .kind = SOURCE_BLOCK, .fs_magic = TMPFS_MAGIC, .major = 8, .minor = 0 };
 	else if (strcmp(path, "/dev/null") == 0)
-		*out = (struct source_facts){ SOURCE_CHAR, TMPFS_MAGIC, 0, 1, 3, 0 };
+		*out = (struct source_facts){ .kind = SOURCE_CHAR, .fs_magic = TMPFS_MAGIC, .major = 1, .minor = 3 };
 	else if (strcmp(path, "/dev/snd/x") == 0)
-		*out = (struct source_facts){ SOURCE_CHAR, TMPFS_MAGIC, 0, 116, 3, 0 };
+		*out = (struct source_facts){ .kind = SOURCE_CHAR, .fs_magic = TMPFS_MAGIC, .major = 116, .minor = 3 };
 	else if (strstr(path, "shm"))
-		*out = (struct source_facts){ SOURCE_DIR, TMPFS_MAGIC, 64 << 20, 0, 0, 0 };
+		*out = (struct source_facts){ .kind = SOURCE_DIR, .fs_magic = TMPFS_MAGIC, .fs_bytes = 64 << 20 };
 	else if (strncmp(path, "/proc", 5) == 0 || strstr(path, "procbind"))
 		out->fs_magic = PROC_SUPER_MAGIC;
 	else if (strcmp(path, "/sys") == 0)
@@ -416,6 +416,27 @@ TEST(devices_of_the_guest_can_be_bound_and_others_not)
 			   "block device 8:0");
 	CHECK_NOT_COMPILED(MOUNT("\"destination\":\"/x\",\"source\":\"/dev/dri\",\"options\":[\"bind\"]"),
 			   "holds device nodes");
+}
+
+TEST(a_socket_is_listened_to_by_the_agent_with_the_mode_and_owner_it_has)
+{
+	struct plan_item item, mount;
+	struct plan_socket ps;
+
+	input.host_serves |= HOST_SERVES_SOCKETS;
+	COMPILE(MOUNT("\"destination\":\"/var/run/docker.sock\",\"source\":\"/run/docker.sock\","
+		      "\"options\":[\"rbind\",\"ro\"]"));
+	REQUIRE(find(OP_SOCKET, 0, &item));
+	memcpy(&ps, item.body, sizeof(ps));
+	CHECK_EQ(ps.mode, 0660);
+	CHECK_EQ(ps.gid, 998);
+	CHECK(place(OP_SOCKET) < place(OP_ROOT));
+	REQUIRE(find_mount("/var/run/docker.sock", &mount));
+	CHECK(!strncmp(mount.str[0], PLAN_SOCKETS "/", sizeof(PLAN_SOCKETS)));
+	CHECK_STR(mount.str[0] + sizeof(PLAN_SOCKETS), item.str[0]);
+	REQUIRE(host.nsockets == 1);
+	CHECK_STR(host.sockets[0].source, "/run/docker.sock");
+	release();
 }
 
 TEST(what_cannot_connect_two_kernels_is_refused)
