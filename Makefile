@@ -50,7 +50,7 @@ AGENT_HARDEN := $(if $(SAN),,-fstack-protector-strong -fno-pie)
 parts := oci runtime vmm agent
 src = $(wildcard $(1)/*.c)
 # code of the agent that the runtime uses as well
-shared_runtime := $(B)/obj/agent/duplex.o
+shared_runtime := $(B)/obj/agent/duplex.o $(B)/obj/agent/steer.o
 objs = $(patsubst $(1)/%.c,$(B)/obj/$(1)/%.o,$(call src,$(1))) $(shared_$(1))
 lib_objs = $(filter-out %/main.o,$(call objs,$(1)))
 

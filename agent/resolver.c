@@ -2,16 +2,20 @@
 /*
  * A DNS resolver's address in the guest. The loop runs it. Queries come from any process of the guest, answers from
  * the host; neither is looked into, only counted: a table of fixed size maps the id that the host sees to who asked.
- * Ids are given out in order and the table is indexed by them, so the oldest query makes room for a new
- * one, and an answer
- * that comes too late finds that its place is another's.
+ * Ids are given out in order and the table is indexed by them, so the oldest query makes room for a new one, and an
+ * answer that comes too late finds that its place is another's.
+ *
+ * Port 53 stays free for a name server of the container's, on whatever address: queries are steered to other ports
+ * (steer.h). An accepted connection has the port that was asked for; a datagram's sender is written by hand.
  */
 #include "resolver.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +26,7 @@
 #include "frame.h"
 #include "loop.h"
 #include "session.h"
+#include "steer.h"
 #include "util.h"
 
 #define PORT 53
@@ -57,7 +62,10 @@ struct client {
 
 struct resolver {
 	struct session *s;
+	struct in_addr addr;
 	struct watch udp, tcp;
+	int steer; /* port 53 of addr, to these two */
+	int raw;   /* answers by datagram leave here */
 	struct query query[QUERIES];
 	uint32_t last;
 	struct client *clients;
@@ -109,6 +117,33 @@ static void on_udp(void *arg, uint32_t events)
 		q->peer = peer;
 		query_send(r, q, msg, (size_t)n);
 	}
+}
+
+/* RFC 768, 791; the kernel fills in the checksum of the IP header, and UDP's may be absent. */
+static void udp_answer(struct resolver *r, const struct sockaddr_in *peer, const uint8_t *msg, size_t len)
+{
+	struct {
+		struct iphdr ip;
+		struct udphdr udp;
+		uint8_t data[UINT16_MAX - sizeof(struct iphdr) - sizeof(struct udphdr)];
+	} d;
+	size_t total = sizeof(d.ip) + sizeof(d.udp) + len;
+
+	if (len > sizeof(d.data))
+		return;
+	memset(&d, 0, sizeof(d.ip) + sizeof(d.udp));
+	d.ip.version = 4;
+	d.ip.ihl = sizeof(d.ip) / 4;
+	d.ip.tot_len = htons((uint16_t)total);
+	d.ip.ttl = 64;
+	d.ip.protocol = IPPROTO_UDP;
+	d.ip.saddr = r->addr.s_addr;
+	d.ip.daddr = peer->sin_addr.s_addr;
+	d.udp.source = htons(PORT);
+	d.udp.dest = peer->sin_port;
+	d.udp.len = htons((uint16_t)(total - sizeof(d.ip)));
+	memcpy(d.data, msg, len);
+	(void)sendto(r->raw, &d, total, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)peer, sizeof(*peer));
 }
 
 /* ---- TCP ---- */
@@ -261,8 +296,7 @@ void resolver_answer(struct resolver *r, const uint8_t *payload, size_t len)
 	if (q.client)
 		client_answer(q.client, payload, len);
 	else if (len >= HEADER_LEN)
-		(void)sendto(r->udp.fd, payload, len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&q.peer,
-			     sizeof(q.peer));
+		udp_answer(r, &q.peer, payload, len);
 }
 
 void resolver_resume(struct resolver *r)
@@ -277,19 +311,39 @@ void resolver_resume(struct resolver *r)
 
 /* ---- begin and end ---- */
 
-static int listen_on(const uint8_t addr[4], int type)
+/* On a port that nobody asked for: queries are steered to it. */
+static int listen_on(struct in_addr addr, int type)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT) };
-	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = addr };
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	memcpy(&a.sin_addr, addr, 4);
 	if (fd < 0)
 		return -1;
-	/* a container's own server on port 53 of all addresses shall not fail because of us */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) || bind(fd, (struct sockaddr *)&a, sizeof(a)) ||
-	    (type == SOCK_STREAM && listen(fd, 64)))
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) || (type == SOCK_STREAM && listen(fd, 64)))
 		fd_close(&fd);
 	return fd;
+}
+
+static int steer_here(const struct resolver *r)
+{
+	const struct bpf_insn match[] = {
+		LOAD(R0, R6, CTX(family)),
+		UNLESS_IMM(R0, AF_INET, STEER_PASS),
+		LOAD(R0, R6, CTX(local_ip4)), /* in network byte order, as s_addr */
+		UNLESS_IMM(R0, (int32_t)r->addr.s_addr, STEER_PASS),
+		LOAD(R0, R6, CTX(local_port)),
+		UNLESS_IMM(R0, PORT, STEER_PASS),
+		LOAD(R0, R6, CTX(protocol)),
+		WHEN_IMM(R0, IPPROTO_UDP, 2),
+		UNLESS_IMM(R0, IPPROTO_TCP, STEER_PASS),
+		STEER_NUMBER(1),
+	};
+	const int socks[2] = { r->udp.fd, r->tcp.fd };
+	int link = steer_attach(match, sizeof(match) / sizeof(*match), socks);
+
+	if (link < 0)
+		errno = -link;
+	return link < 0 ? -1 : link;
 }
 
 /* Add the range to the ports that the guest's kernel does not give out; a container may have asked for others. */
@@ -317,9 +371,14 @@ struct resolver *resolver_open(struct session *s, const struct wire_resolver *q)
 	if (!r)
 		return NULL;
 	r->s = s;
-	r->udp = (struct watch){ .fd = listen_on(q->addr, SOCK_DGRAM), .fn = on_udp, .arg = r };
-	r->tcp = (struct watch){ .fd = r->udp.fd < 0 ? -1 : listen_on(q->addr, SOCK_STREAM), .fn = on_tcp, .arg = r };
-	if (r->tcp.fd < 0 || watch_set(&r->udp, EPOLLIN) || watch_set(&r->tcp, EPOLLIN)) {
+	memcpy(&r->addr, q->addr, sizeof(r->addr));
+	r->steer = -1;
+	r->raw = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_RAW);
+	r->udp = (struct watch){ .fd = r->raw < 0 ? -1 : listen_on(r->addr, SOCK_DGRAM), .fn = on_udp, .arg = r };
+	r->tcp = (struct watch){ .fd = r->udp.fd < 0 ? -1 : listen_on(r->addr, SOCK_STREAM), .fn = on_tcp, .arg = r };
+	if (r->tcp.fd >= 0)
+		r->steer = steer_here(r);
+	if (r->steer < 0 || watch_set(&r->udp, EPOLLIN) || watch_set(&r->tcp, EPOLLIN)) {
 		int err = errno;
 
 		resolver_close(r);
@@ -339,6 +398,8 @@ void resolver_close(struct resolver *r)
 		r->clients = c->next;
 		client_free(c);
 	}
+	fd_close(&r->steer);
+	fd_close(&r->raw);
 	watch_close(&r->udp);
 	watch_close(&r->tcp);
 	free(r);

@@ -238,6 +238,37 @@ TEST(a_port_where_nobody_listens_is_an_error_and_the_session_stays)
 	CHECK_EQ(session_count(), 1);
 }
 
+TEST(port_53_stays_free_for_a_name_server_of_the_containers_own)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(53) }, to = any;
+	uint8_t buf[64], reply[32] = { 0 }, query[16] = { 1 };
+	int udp, tcp, asker;
+
+	open_resolver();
+	udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	tcp = socket(AF_INET, SOCK_STREAM, 0);
+	asker = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	/* without SO_REUSEADDR, as most servers */
+	CHECK_EQ(bind(udp, (struct sockaddr *)&any, sizeof(any)), 0);
+	CHECK_EQ(bind(tcp, (struct sockaddr *)&any, sizeof(any)), 0);
+	CHECK_EQ(listen(tcp, 1), 0);
+	/* its queries are its own, those for the resolver's address are ours; the answer comes from where it was asked */
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK_EQ(sendto(asker, query, sizeof(query), 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)sizeof(query));
+	turn();
+	CHECK_EQ(recv(udp, buf, sizeof(buf), 0), (ssize_t)sizeof(query));
+	CHECK_EQ(take(), 0);
+	to.sin_addr.s_addr = htonl(0x7f00000b);
+	CHECK_EQ(connect(asker, (struct sockaddr *)&to, sizeof(to)), 0);
+	CHECK_EQ(send(asker, query, sizeof(query), 0), (ssize_t)sizeof(query));
+	turn();
+	CHECK_EQ(recv(udp, buf, sizeof(buf), 0), -1);
+	REQUIRE(take() == WIRE_DNS);
+	memcpy(reply, data, 4);
+	put(WIRE_DNS, 0, reply, sizeof(reply));
+	CHECK_EQ(recv(asker, buf, sizeof(buf), 0), (ssize_t)sizeof(reply) - 4);
+}
+
 TEST(a_host_that_goes_away_takes_its_services_along)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(53) };
