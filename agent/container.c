@@ -27,6 +27,7 @@
 
 #include "cgroup.h"
 #include "control.h"
+#include "disk.h"
 #include "hostsock.h"
 #include "job.h"
 #include "log.h"
@@ -117,6 +118,7 @@ static void container_free(struct container *c)
 	fd_close(&c->cgroup);
 	idmap_free(&c->ids);
 	answer_destroyers(c, NULL);
+	disks_forget(c->cid);
 	free(c->cid);
 	free(c);
 }
@@ -185,10 +187,16 @@ int container_init(void)
 
 static int writeback(void *arg, int out, struct fault *f)
 {
+	const struct container *ended = arg; /* NULL: it goes on */
 	int fd = open(PLAN_SHARES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	(void)arg;
 	(void)out;
+	if (ended && disks_any(ended->cid)) {
+		int r = disks_settle(ended->cid);
+
+		if (r)
+			return fault_set(f, STAGE_SETUP, r, "unmount the disks");
+	}
 	if (fd < 0)
 		return errno == ENOENT ? 0 : fault_set(f, STAGE_SETUP, errno, "open the host's shares");
 	return syncfs(fd) ? fault_set(f, STAGE_SETUP, errno, "write dirty files back to the host") : 0;
@@ -234,8 +242,8 @@ static void container_settle(struct container *c)
 			timer_start(&c->settle_limit, SETTLE_NS);
 		return;
 	}
-	if (c->writes_shares)
-		c->sync_job = container_writeback(on_written_back, c);
+	if (c->writes_shares || disks_any(c->cid))
+		c->sync_job = job_start(writeback, c, -1, on_written_back, c, WRITEBACK_MS);
 	if (!c->sync_job)
 		settled(c);
 }
@@ -366,6 +374,25 @@ void container_destroy(struct session *s, const char *cid, size_t len)
 
 /* ---- create ---- */
 
+/* The container's device program, behind rules for its disks, whose numbers only this side knows. */
+static int device_rules(struct container *c, const struct plan *p, const struct plan_item *i)
+{
+	uint64_t *insns;
+	unsigned int n;
+	int r;
+
+	if (!disks_any(c->cid))
+		return cgroup_devices(c->cgroup, i->tail, i->tail_len, &c->devices);
+	insns = malloc(DISK_RULES_INSNS * sizeof(*insns) + i->tail_len);
+	if (!insns)
+		return -ENOMEM;
+	n = disk_rules(p, insns);
+	memcpy(insns + n, i->tail, i->tail_len);
+	r = cgroup_devices(c->cgroup, insns, n * (uint32_t)sizeof(*insns) + i->tail_len, &c->devices);
+	free(insns);
+	return r;
+}
+
 static int environment(struct container *c, const struct plan *p, struct fault *f)
 {
 	struct plan_iter it;
@@ -379,7 +406,7 @@ static int environment(struct container *c, const struct plan *p, struct fault *
 			if (r)
 				return fault_set(f, STAGE_SETUP, r, "cgroup file %s: write \"%s\"", i.str[0], i.str[1]);
 		} else if (i.op == OP_CGROUP_DEVICES) {
-			r = cgroup_devices(c->cgroup, i.tail, i.tail_len, &c->devices);
+			r = device_rules(c, p, &i);
 			if (r)
 				return fault_set(f, STAGE_SETUP, r, "cgroup device rules");
 		} else if (i.op == OP_ROOT ||
@@ -444,7 +471,7 @@ void container_create(struct session *s, const uint8_t *data, size_t len)
 	c = container_new(p.cid, &f);
 	if (!c)
 		goto fail;
-	if (environment(c, &p, &f) || vm_tmpfs_make(&p, &f) || hostsock_make(c, &p, &f))
+	if (disks_take(&p, &f) || environment(c, &p, &f) || vm_tmpfs_make(&p, &f) || hostsock_make(c, &p, &f))
 		goto fail;
 	watch_cgroup(c);
 	c->init = spawn_init(s, c, &p, &f);

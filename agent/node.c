@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "path.h"
 #include "util.h"
 
@@ -71,9 +72,23 @@ int node_device(struct mounts *m, const struct plan_mknod *n, const char *path, 
 	if (r == 0 && fchmodat(dir, name, n->mode & 07777, 0))
 		r = -errno;
 	fd_close(&dir);
-	if (r == -EPERM && m->has_user_ns)
+	if (r == -EPERM && (m->has_user_ns || S_ISBLK(n->mode))) /* a share takes no block devices, either */
 		r = bind_device(m, n, path);
 	return r ? fault_set(f, STAGE_SETUP, r, "device %s (%u:%u)", path, n->major, n->minor) : 0;
+}
+
+int node_disk(struct mounts *m, const struct plan_mknod *n, const char *path, const char *serial, struct fault *f)
+{
+	struct plan_mknod v = *n;
+	dev_t dev;
+	int r = disk_device(serial, &dev);
+
+	if (r)
+		return fault_set(f, STAGE_SETUP, r, "device %s: disk %s", path, serial);
+	v.mode = S_IFBLK | (n->mode & 07777);
+	v.major = major(dev);
+	v.minor = minor(dev);
+	return node_device(m, &v, path, f);
 }
 
 int node_symlink(int root, const char *text, const char *path, struct fault *f)

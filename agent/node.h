@@ -11,6 +11,8 @@
 
 /* Each: 0, or -1 with *f. Parents that are missing are made. */
 int node_device(struct mounts *m, const struct plan_mknod *n, const char *path, struct fault *f);
+/* As node_device(), of the disk with this serial; of n, only permissions and owner count. */
+int node_disk(struct mounts *m, const struct plan_mknod *n, const char *path, const char *serial, struct fault *f);
 int node_symlink(int root, const char *text, const char *path, struct fault *f);
 int node_directory(int root, const struct plan_mkdir *d, const char *path, struct fault *f);
 

@@ -22,6 +22,7 @@
 #define PLAN_SHARES "/run/husk/fs"    /* guest path: the virtio-fs root; a share NAME is PLAN_SHARES/NAME */
 #define PLAN_TMPFS "/run/husk/tmpfs"  /* guest path: the VM's shared tmpfs, see OP_VM_TMPFS */
 #define PLAN_SOCKETS "/run/husk/sock" /* guest path: sockets of the host, see OP_SOCKET */
+#define PLAN_DISKS "/run/husk/disk"   /* guest path: a disk's file system is mounted at PLAN_DISKS/SERIAL */
 #define PLAN_FS_TAG "husk"	      /* virtio-fs tag */
 
 enum plan_kind { PLAN_CONTAINER = 1, PLAN_PROCESS = 2, PLAN_UPDATE = 3 };
@@ -56,6 +57,10 @@ enum plan_opcode {
 			    * the container exists, and hands connections to the host (WIRE_SOCKETS), for which the
 			    * first of a container is number 0 */
 
+	OP_DISK, /* struct plan_disk, strings: serial, fstype, data. A disk for this container alone. With an
+			    * fstype it is mounted at PLAN_DISKS/serial in the agent's own mount namespace, and unmounted
+			    * when the container has ended */
+
 	/* CONTAINER: done by the child, in the new namespaces, before the root is changed */
 	OP_ROOT = 32, /* struct plan_root, string: guest path of the root's source. Bind it, make it the current root */
 	OP_MOUNT,     /* struct plan_mount, strings: source (guest path for binds, else name), target, fstype, data */
@@ -69,6 +74,7 @@ enum plan_opcode {
 	OP_DOMAINNAME, /* string */
 	OP_SYSCTL,     /* strings: name with dots or slashes, value */
 	OP_MKDIR,      /* struct plan_mkdir, string: path. As mkdir -p */
+	OP_DISK_NODE,  /* struct plan_mknod, strings: path, serial. A node of that disk, whatever its number is */
 
 	/* CONTAINER and PROCESS: the process, done by the child just before exec */
 	OP_TTY = 64,	 /* struct plan_tty: give it a pty; CONTAINER: also bind it to /dev/console */
@@ -136,6 +142,12 @@ struct plan_mknod {
 	uint32_t uid, gid;
 	uint32_t major, minor;
 	uint32_t zero;
+};
+
+struct plan_disk {
+	uint32_t access; /* BPF_DEVCG_ACC_*: what the container may do with the device itself */
+	uint32_t zero;
+	uint64_t mount_flags; /* MS_* for mount(2) */
 };
 
 struct plan_pivot {

@@ -189,6 +189,8 @@ static int environment_op(struct child *c, const struct plan_item *i)
 		return mount_add(&c->m, i->body, i->str[0], i->str[1], i->str[2], i->str[3], c->f);
 	case OP_MKNOD:
 		return node_device(&c->m, i->body, i->str[0], c->f);
+	case OP_DISK_NODE:
+		return node_disk(&c->m, i->body, i->str[0], i->str[1], c->f);
 	case OP_SYMLINK:
 		return node_symlink(c->m.root, i->str[0], i->str[1], c->f);
 	case OP_PIVOT:

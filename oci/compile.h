@@ -25,6 +25,7 @@ struct source_facts {
 	uint32_t major, minor;	 /* st_rdev of a device */
 	uint32_t mode, uid, gid; /* permission bits and owner */
 	uint64_t mount_flags;	 /* MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of the mount it lies on */
+	uint64_t device_bytes;	 /* size of a block device */
 };
 
 /* What the runtime does on the host's side; a config that needs something else is refused by the compiler. */
@@ -36,14 +37,22 @@ struct source_facts {
 #define HOST_SERVES_NETDEVS 32u	  /* spec.lin.netdevs */
 #define HOST_SERVES_SOCKETS 64u	  /* host_plan.sockets */
 
+/* A root file system that lies on a block device which nobody writes to: the guest mounts it itself. */
+struct root_disk {
+	const char *source; /* host path of the device */
+	const char *fstype;
+	uint32_t major, minor;
+};
+
 struct compile_input {
 	const char *cid;
 	const char *bundle;	  /* absolute */
 	const char *share_prefix; /* share names are PREFIX0, PREFIX1... */
 	bool joins_vm;		  /* a further container of a pod VM: namespaces with a path join `sandbox_cid` */
 	const char *sandbox_cid;
-	unsigned host_serves;	/* HOST_SERVES_* */
-	const char *state_json; /* for startContainer hooks' stdin, may be NULL */
+	unsigned host_serves;		   /* HOST_SERVES_* */
+	const struct root_disk *root_disk; /* NULL: the root is shared */
+	const char *state_json;		   /* for startContainer hooks' stdin, may be NULL */
 
 	/* Facts about a bind's source. Returns 0 or a negative errno. NULL: every source is taken for a directory. */
 	int (*stat_source)(void *ctx, const char *path, struct source_facts *out);
@@ -82,11 +91,17 @@ struct mountpoint {
 	bool is_file;
 };
 
-struct host_disk { /* a block device of linux.devices or of a bind: to become a virtio disk */
-	uint32_t major, minor;
-	char *path; /* in the container */
-	uint32_t mode, uid, gid;
-	bool readonly; /* no device rule lets the container write to it */
+#define HOST_DISKS_MAX 8u /* of one VM */
+
+/* To become a virtio disk: a block device of linux.devices or of a bind, or what a file system lies on. */
+struct host_disk {
+	char *what;   /* "mounts[3]", for messages */
+	char *source; /* absolute host path; of linux.devices the path in the container: the numbers tell the device */
+	char *serial; /* by which the guest finds it */
+	uint32_t major, minor; /* of the device; 0, 0: a file */
+	bool is_device;
+	bool readonly;
+	uint64_t read_bps, write_bps, read_iops, write_iops; /* linux.resources.blockIO; 0: no limit */
 };
 
 struct host_socket {  /* bind of a UNIX socket: connections to it come by WIRE_CALL; numbered as they stand here */
@@ -118,6 +133,9 @@ struct buf {
 	uint8_t *data;
 	size_t len, cap;
 };
+
+/* Does the guest's kernel have this file system of disks? */
+bool disk_type_known(const char *type);
 
 /**
  * compile_container() - the plans of a container

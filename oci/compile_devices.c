@@ -46,12 +46,22 @@ const char *guest_device(char type, uint32_t major, uint32_t minor)
 	return NULL;
 }
 
-static bool guest_has(const struct spec_device *d)
+/* A loop device with a file behind it is the host's disk; one without is asked for to set it up, in the guest. */
+static bool host_loop_is_set_up(const struct compile *c, uint32_t minor)
+{
+	const char *path = arena_printf(c->arena, "/dev/loop%u", minor);
+	struct source_facts f = { .kind = SOURCE_DIR };
+
+	return c->in->stat_source && c->in->stat_source(c->in->ctx, path, &f) == 0 && f.kind == SOURCE_BLOCK &&
+	       f.device_bytes > 0;
+}
+
+static bool guest_has(const struct compile *c, const struct spec_device *d)
 {
 	if (d->type == 'p')
 		return true;
 	if (d->type == 'b')
-		return d->major == LOOP_MAJOR;
+		return d->major == LOOP_MAJOR && !host_loop_is_set_up(c, d->minor);
 	for (size_t i = 0; i < sizeof(guest_chars) / sizeof(guest_chars[0]); i++)
 		if (guest_chars[i].major == d->major && guest_chars[i].minor == d->minor)
 			return true;
@@ -95,45 +105,6 @@ static void device_op(struct compile *c, const struct spec_device *d)
 		mknod_op(&c->w, d);
 }
 
-static bool rule_covers(const struct spec_device_rule *r, const struct spec_device *d)
-{
-	return (r->type == 'a' || r->type == d->type) && (r->major < 0 || r->major == d->major) &&
-	       (r->minor < 0 || r->minor == d->minor);
-}
-
-/* May the container write to it? The last rule that says something about writing decides. */
-static bool device_writable(const struct spec_resources *res, const struct spec_device *d)
-{
-	bool writable = false;
-
-	for (size_t i = 0; i < res->ndevices; i++)
-		if ((res->devices[i].access & DEV_WRITE) && rule_covers(&res->devices[i], d))
-			writable = res->devices[i].allow;
-	return writable;
-}
-
-int disk_add(struct compile *c, const char *what, const struct spec_device *d)
-{
-	struct host_plan *h = c->host;
-
-	if (!(c->in->host_serves & HOST_SERVES_DISKS))
-		return error_set(c->err, 0,
-				 "%s: %.256s is the host's block device %u:%u, and the container has its own kernel; "
-				 "mount its file system on the host and give the container that directory",
-				 what, d->path, d->major, d->minor);
-	h->disks = arena_grow(c->arena, h->disks, h->ndisks, sizeof(*h->disks));
-	h->disks[h->ndisks++] = (struct host_disk){
-		.major = d->major,
-		.minor = d->minor,
-		.path = arena_strdup(c->arena, d->path),
-		.mode = d->mode,
-		.uid = d->uid,
-		.gid = d->gid,
-		.readonly = !device_writable(&c->spec->lin.resources, d),
-	};
-	return 0;
-}
-
 /* The last of all rules for all devices allows everything: that is what engines make of "privileged". */
 static bool is_privileged(const struct spec_resources *r)
 {
@@ -150,8 +121,13 @@ static int device_refuse(struct compile *c, size_t index, const struct spec_devi
 	char what[48];
 
 	snprintf(what, sizeof(what), "linux.devices[%zu]", index);
-	if (d->type == 'b')
-		return disk_add(c, what, d);
+	if (d->type == 'b') {
+		int disk = disk_add(c, what, d->path, d->major, d->minor, false);
+
+		if (disk >= 0)
+			disk_node_op(c, disk, d);
+		return disk < 0 ? -1 : 0;
+	}
 	return error_set(
 		c->err, 0,
 		"%s: %.256s (character device %u:%u) needs a driver of the host's kernel, and the container has "
@@ -167,7 +143,7 @@ static int listed_ops(struct compile *c)
 	bool skip;
 
 	for (size_t i = 0; i < lin->ndevices; i++)
-		lacking += !guest_has(&lin->devices[i]) && !is_managed(lin->devices[i].path);
+		lacking += !guest_has(c, &lin->devices[i]) && !is_managed(lin->devices[i].path);
 	skip = lacking > MANY_DEVICES || is_privileged(&lin->resources);
 	if (lacking && skip)
 		compile_warn(
@@ -180,7 +156,7 @@ static int listed_ops(struct compile *c)
 
 		if (is_managed(d->path))
 			continue;
-		if (guest_has(d))
+		if (guest_has(c, d))
 			device_op(c, d);
 		else if (!skip && device_refuse(c, i, d) < 0)
 			return -1;

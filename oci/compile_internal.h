@@ -39,8 +39,19 @@ void device_bind_op(struct compile *c, const char *guest_path, const char *path)
 /* Guest path of a character device that every guest has, or NULL. */
 const char *guest_device(char type, uint32_t major, uint32_t minor);
 
-/* Put a disk into the host plan, or refuse. @what: "mounts[3]" for the message. */
-int disk_add(struct compile *c, const char *what, const struct spec_device *d);
+/*
+ * compile_disks.c. A block device of the host: its number in the host plan, or -1 with *c->err. @what: "mounts[3]" for
+ * the message.
+ */
+int disk_add(struct compile *c, const char *what, const char *source, uint32_t major, uint32_t minor, bool readonly);
+
+/* The node of that disk: path, permissions and owner are d's. */
+void disk_node_op(struct compile *c, int disk, const struct spec_device *d);
+
+/* A file system on a file or device: the guest path of its root, or NULL with *c->err. m->type is known. */
+const char *disk_volume(struct compile *c, const char *what, const struct spec_mount *m, const char *source,
+			const struct source_facts *f);
+const char *disk_root(struct compile *c, const struct root_disk *r);
 
 /*
  * The process. @container gives what @p leaves unset; NULL or the spec that @p is of. @exec: a further process.

@@ -42,6 +42,7 @@ struct item {
 	uint64_t shm_bytes;
 	uint64_t flags; /* SHARE: what the source's own mount forbids, a bind of it forbids, too */
 	bool is_file;
+	int disk; /* DISK: its number */
 };
 
 static int refuse(struct compile *c, size_t index, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -128,14 +129,12 @@ static int classify_device(struct compile *c, size_t index, const struct source_
 	const char *guest;
 
 	if (f->kind == SOURCE_BLOCK) {
-		const struct spec_device d = {
-			.type = 'b', .path = m->destination, .major = f->major, .minor = f->minor, .mode = 0660
-		};
 		char what[48];
 
 		snprintf(what, sizeof(what), "mounts[%zu]", index);
 		it->kind = KIND_DISK;
-		return disk_add(c, what, &d);
+		it->disk = disk_add(c, what, it->source, f->major, f->minor, m->flags & MS_RDONLY);
+		return it->disk < 0 ? -1 : 0;
 	}
 	guest = guest_device('c', f->major, f->minor);
 	if (!guest)
@@ -266,6 +265,35 @@ static int check_over_proc(struct compile *c, size_t index, const struct item *i
 	return refuse(c, index, "cannot be mounted because it is inside /proc");
 }
 
+/* A file system of the guest's kernel on a file or device of the host's. Anything else is left to the host. */
+static int classify_volume(struct compile *c, size_t index, struct item *it)
+{
+	const struct spec_mount *m = &c->spec->mounts[index];
+	const char *source = m->source[0] == '/' ? m->source
+						 : arena_printf(c->arena, "%s/%s", c->in->bundle, m->source);
+	struct source_facts f = { .kind = SOURCE_DIR };
+	char what[48];
+	int r;
+
+	source = path_clean(c->arena, source);
+	r = c->in->stat_source ? c->in->stat_source(c->in->ctx, source, &f) : 0;
+	if (r < 0 && disk_type_known(m->type))
+		return error_set(c->err, -r, "mounts[%zu] (%.256s): source \"%.256s\"", index, m->destination, source);
+	if (r < 0 || (f.kind != SOURCE_FILE && f.kind != SOURCE_BLOCK))
+		return 0;
+	if (!disk_type_known(m->type))
+		return f.kind == SOURCE_BLOCK
+			       ? 0
+			       : refuse(c, index,
+					"an image with a file system of type %.32s cannot be mounted: the container's "
+					"kernel has ext2, ext3, ext4, erofs and squashfs",
+					m->type);
+	snprintf(what, sizeof(what), "mounts[%zu]", index);
+	it->kind = KIND_GUEST;
+	it->source = disk_volume(c, what, m, source, &f);
+	return it->source ? 0 : -1;
+}
+
 static int classify(struct compile *c, size_t index, struct item *it)
 {
 	const struct spec_mount *m = &c->spec->mounts[index];
@@ -278,7 +306,9 @@ static int classify(struct compile *c, size_t index, struct item *it)
 			return -1;
 	} else if (!is_guest_fs(m->type)) {
 		it->kind = KIND_HOSTFS;
-		if (!(c->in->host_serves & HOST_SERVES_FSTYPE))
+		if (classify_volume(c, index, it) < 0)
+			return -1;
+		if (it->kind == KIND_HOSTFS && !(c->in->host_serves & HOST_SERVES_FSTYPE))
 			return refuse(c, index,
 				      "a file system of type %.32s cannot be mounted for a container; mount it "
 				      "on the host and use a bind mount",
@@ -427,7 +457,8 @@ static int mount_emit(struct compile *c, size_t index, const struct item *it)
 	case KIND_SOCKET:
 		bind_op(c, m, it->source, 0, m->recursive || it->kind == KIND_GUEST);
 		break;
-	case KIND_DISK: /* its node appears with the disk */
+	case KIND_DISK:
+		disk_node_op(c, it->disk, &(struct spec_device){ .path = m->destination, .mode = 0660 });
 		return 0;
 	}
 	if (!(m->flags & MS_REMOUNT))
@@ -498,13 +529,24 @@ static void dev_readonly_ops(struct compile *c, const struct spec_mount *dev)
 
 /* ---- the whole ---- */
 
-static void root_op(struct compile *c)
+static int root_op(struct compile *c)
 {
 	const struct spec *spec = c->spec;
 	struct plan_root root = { .propagation = 0 }; /* as the mounts themselves ask */
 	const char *source = spec->root_path;
 	struct share *s;
 
+	if (c->in->root_disk) {
+		root.propagation = spec->lin.rootfs_propagation;
+		source = disk_root(c, c->in->root_disk);
+		if (!source)
+			return -1;
+		plan_op_begin(&c->w, OP_ROOT);
+		plan_put(&c->w, &root, sizeof(root));
+		plan_put_string(&c->w, source);
+		plan_op_end(&c->w);
+		return 0;
+	}
 	if (source[0] != '/')
 		source = arena_printf(c->arena, "%s/%s", c->in->bundle, source);
 	s = share_new(c, path_clean(c->arena, source), -1);
@@ -518,6 +560,7 @@ static void root_op(struct compile *c)
 	plan_put(&c->w, &root, sizeof(root));
 	plan_put_string(&c->w, arena_printf(c->arena, "%s/%s", PLAN_SHARES, s->name));
 	plan_op_end(&c->w);
+	return 0;
 }
 
 static void shm_ops(struct compile *c)
@@ -560,7 +603,8 @@ int rootfs_ops(struct compile *c)
 			return -1;
 	shm_ops(c);
 	socket_ops(c);
-	root_op(c);
+	if (root_op(c) < 0)
+		return -1;
 	if (!dev)
 		dev_tmpfs_op(c);
 	for (size_t i = 0; i < spec->nmounts; i++)

@@ -263,7 +263,8 @@ static int parse_config(struct parse *p, const struct json *root, struct spec *o
 		if (parse_process(p, process, out->process) < 0)
 			return -1;
 	}
-	if ((mounts && parse_mounts(p, mounts, out) < 0) || (lin && parse_linux(p, lin, out) < 0) ||
+	if ((mounts && parse_mounts(p, mounts, out) < 0) ||
+	    parse_volumes(p, json_member(root, "annotations"), out) < 0 || (lin && parse_linux(p, lin, out) < 0) ||
 	    (vm && parse_vm(p, vm, &out->vm) < 0))
 		return -1;
 	return parse_names(p, root, out) < 0 ? -1 : parse_hooks(p, root, out);

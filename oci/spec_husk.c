@@ -79,6 +79,8 @@ static int parse_own(struct parse *p, const struct json *a, struct spec_husk *ou
 		return husk_bool(p, a, &out->debug);
 	if (strcmp(name, "network") == 0)
 		return husk_network(p, a, &out->network);
+	if (strncmp(a->key, VOLUME_PREFIX, strlen(VOLUME_PREFIX)) == 0)
+		return 0; /* parse_volumes() */
 	/* the specification forbids an error here */
 	parse_warn(p, "annotations: %.64s is unknown to this version of husk", a->key);
 	return 0;

@@ -17,6 +17,9 @@ struct parse {
 
 int parse_process(struct parse *p, const struct json *process, struct spec_process *out);
 int parse_mounts(struct parse *p, const struct json *array, struct spec *out);
+/* Mounts by annotation, behind those of the list. */
+int parse_volumes(struct parse *p, const struct json *annotations, struct spec *out);
+#define VOLUME_PREFIX "run.husk.volume."
 int parse_linux(struct parse *p, const struct json *lin, struct spec *out);
 int parse_resources(struct parse *p, const struct json *resources, struct spec_resources *out);
 int parse_seccomp(struct parse *p, const struct json *seccomp, struct spec_seccomp **out);

@@ -253,3 +253,65 @@ int parse_mounts(struct parse *p, const struct json *array, struct spec *out)
 	json_for_each(m, array) if (parse_mount(p, m, &out->mounts[out->nmounts++]) < 0) return -1;
 	return 0;
 }
+
+/* ---- by annotation ---- */
+
+static int volume_data(struct parse *p, const struct json *a, struct spec_mount *m, const char *option)
+{
+	if (strlen(m->data) + strlen(option) + 1 > DATA_MAX)
+		return json_error(p->err, a, "more than %d bytes of options for the file system", DATA_MAX);
+	m->data = arena_printf(p->arena, "%s%s%s", m->data, *m->data ? "," : "", option);
+	return 0;
+}
+
+static int parse_volume(struct parse *p, const struct json *a, struct spec_mount *m)
+{
+	char *text = arena_strdup(p->arena, a->text), *save = NULL;
+
+	*m = (struct spec_mount){ .data = "" };
+	for (char *o = strtok_r(text, ",", &save); o; o = strtok_r(NULL, ",", &save)) {
+		const struct mount_option *opt = option_find(o);
+
+		if (strncmp(o, "type=", 5) == 0)
+			m->type = o + 5;
+		else if (strncmp(o, "source=", 7) == 0)
+			m->source = o + 7;
+		else if (strncmp(o, "target=", 7) == 0)
+			m->destination = path_clean(p->arena, o + 7);
+		else if (opt && (opt->kind == OPT_SET || opt->kind == OPT_CLEAR || opt->kind == OPT_NOTHING))
+			option_apply(opt, m);
+		else if (opt)
+			return json_error(p->err, a, "%.32s is not an option of a volume", o);
+		else if (volume_data(p, a, m, o) < 0)
+			return -1;
+	}
+	if (!m->type || !*m->type || !m->source || m->source[0] != '/' || strlen(m->source) >= 4096 ||
+	    !m->destination || m->destination[1] == '\0' || strlen(m->destination) >= 4096)
+		return json_error(p->err, a,
+				  "expected type=TYPE,source=/PATH,target=/PATH, and options of mount behind commas");
+	return 0;
+}
+
+int parse_volumes(struct parse *p, const struct json *annotations, struct spec *out)
+{
+	struct spec_mount *all;
+	size_t n = 0;
+
+	json_for_each(a, annotations) n += strncmp(a->key, VOLUME_PREFIX, strlen(VOLUME_PREFIX)) == 0;
+	if (n == 0)
+		return 0;
+	if (n > MOUNTS_MAX - out->nmounts)
+		return json_error(p->err, annotations, "%zu volumes and %zu mounts are too many (%d)", n, out->nmounts,
+				  MOUNTS_MAX);
+	all = arena_alloc(p->arena, out->nmounts + n, sizeof(*all));
+	if (out->nmounts)
+		memcpy(all, out->mounts, out->nmounts * sizeof(*all));
+	out->mounts = all;
+	json_for_each(v, annotations)
+	{
+		if (strncmp(v->key, VOLUME_PREFIX, strlen(VOLUME_PREFIX)) == 0 &&
+		    parse_volume(p, v, &all[out->nmounts++]) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -25,6 +25,7 @@
 #include "../oci/features.h"
 #include "cgroup.h"
 #include "console.h"
+#include "disk.h"
 #include "hooks.h"
 #include "host_serves.h"
 #include "log.h"
@@ -81,6 +82,7 @@ struct work {
 	struct cgroup cgroup;
 	struct cgroup_path cgroup_path;
 	struct vm_size size;
+	struct disk_root disk_root;
 	struct pod pod;
 	struct spec_pair extra[3];
 	char *userns, *shares; /* values of extra */
@@ -110,6 +112,7 @@ static void work_free(struct work *w)
 	namespaces_close(&w->ns);
 	cgroup_free(&w->cgroup);
 	pod_free(&w->pod);
+	disk_root_free(&w->disk_root);
 	free(w->userns);
 	free(w->shares);
 }
@@ -236,6 +239,8 @@ static int compile(struct work *w, const char *id, struct error *err)
 		.stat_source = share_facts,
 	};
 
+	if (!w->pod.joins && disk_root_find(w->rootfs, &w->disk_root))
+		in.root_disk = &w->disk_root.root;
 	if (w->l->spec->hooks[HOOK_START_CONTAINER].n) {
 		json = hook_state(&w->state, STATUS_CREATED, 1, err); /* pid 1: they run inside */
 		if (!json)

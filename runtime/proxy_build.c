@@ -21,12 +21,15 @@
 #include <time.h>
 
 #include "container.h"
+#include "disk.h"
 #include "hooks.h"
 #include "proxy_internal.h"
 #include "shares.h"
 #include "sync.h"
 #include "title.h"
 #include "util.h"
+
+_Static_assert(HOST_DISKS_MAX == VMM_DISKS_MAX, "disks of a plan and of a VM");
 
 #define BOOT_LIMIT_MS 30000u /* when the spec does not say */
 #define BUILD_LIMIT_NS (60ull * 1000000000u)
@@ -196,8 +199,58 @@ static void expect(struct proxy *x, enum sync_type type)
 
 /* ---- VM ---- */
 
+static void disks_close(struct vmm_disk *disks, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		close(disks[i].fd);
+}
+
+static void disks_open(struct proxy *x, struct vmm_disk *disks)
+{
+	const struct host_plan *host = x->p->host;
+	struct error err = { 0 };
+
+	for (unsigned int i = 0; i < host->ndisks; i++) {
+		const struct host_disk *d = &host->disks[i];
+
+		disks[i] = (struct vmm_disk){ .fd = disk_open(d, &err), .readonly = d->readonly, .serial = d->serial };
+		if (disks[i].fd < 0)
+			fail(x, &err, 0);
+	}
+}
+
+static void disks_limit(struct proxy *x)
+{
+	const struct host_plan *host = x->p->host;
+	struct ctl_disk_limits limits;
+	struct error err = { 0 };
+	int rc;
+
+	for (unsigned int i = 0; i < host->ndisks; i++) {
+		if (!disk_limits(&host->disks[i], &limits))
+			continue;
+		rc = ctl_request(x->ctl, CTL_LIMIT_DISK, i, &limits, sizeof(limits), NULL, 0, NULL, 0,
+				 mono_ns() + VMM_REQUEST_NS);
+		if (rc < 0) {
+			error_set(&err, -rc, "%s: husk-vmm cannot limit the disk", host->disks[i].what);
+			fail(x, &err, 0);
+		}
+	}
+}
+
+/* Its way into the jail begins at the root that we are about to leave: with its first answer it is behind that. */
+static void vmm_is_up(struct proxy *x)
+{
+	struct ctl_status st;
+
+	if (!x->p->joins &&
+	    ctl_request(x->ctl, CTL_STATUS, 0, NULL, 0, NULL, 0, &st, sizeof(st), mono_ns() + VMM_REQUEST_NS) < 0)
+		fail_vm(x, "husk-vmm does not answer");
+}
+
 static void vm_start(struct proxy *x)
 {
+	struct vmm_disk disks[VMM_DISKS_MAX];
 	const struct proxy_params *p = x->p;
 	struct vmm_config cfg = p->vmm;
 	struct error err = { 0 };
@@ -207,6 +260,9 @@ static void vm_start(struct proxy *x)
 		error_set(&err, errno, "cannot make sockets for the VM");
 		fail(x, &err, 0);
 	}
+	disks_open(x, disks);
+	cfg.disks = disks;
+	cfg.ndisks = (unsigned int)p->host->ndisks;
 	x->owner = owner[0];
 	x->log_pipe = log[0];
 	fcntl(x->log_pipe, F_SETFL, O_NONBLOCK);
@@ -215,6 +271,7 @@ static void vm_start(struct proxy *x)
 	cfg.log_fd = log[1];
 	x->vmm = vmm_spawn(&cfg, &err);
 	x->timeline.ns[STEP_VMM] = mono_ns();
+	disks_close(disks, cfg.ndisks);
 	close(owner[1]);
 	close(log[1]);
 	/* when the VMM dies, nobody listens any more and pending connections break */
@@ -480,6 +537,8 @@ void proxy_build(struct proxy *x)
 		close(x->fds[2]);
 	shares_give(x);
 	sockets_start(x);
+	disks_limit(x);
+	vmm_is_up(x);
 	x->dev_net = open("/dev/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	x->net_sysctl = open("/proc/sys/net/ipv4", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	check(x, root_pivot(p->rootfs, &err), &err);

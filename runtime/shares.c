@@ -10,11 +10,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +26,15 @@
 
 #include "../vmm/control.h"
 #include "util.h"
+
+/* 0: nothing is in it, or it cannot be opened. */
+static uint64_t device_size(const char *path)
+{
+	CLEAN_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	uint64_t bytes = 0;
+
+	return fd >= 0 && ioctl(fd, BLKGETSIZE64, &bytes) == 0 ? bytes : 0;
+}
 
 int share_facts(void *ctx, const char *path, struct source_facts *out)
 {
@@ -64,6 +75,8 @@ int share_facts(void *ctx, const char *path, struct source_facts *out)
 	out->mode = st.st_mode & 07777;
 	out->uid = st.st_uid;
 	out->gid = st.st_gid;
+	if (out->kind == SOURCE_BLOCK)
+		out->device_bytes = device_size(path);
 	out->major = major(st.st_rdev);
 	out->minor = minor(st.st_rdev);
 	return 0;

@@ -21,11 +21,13 @@
 
 #include "util.h"
 
-#define VMM_ARGS 24
+#define VMM_ARGS (24 + 2 * VMM_DISKS_MAX)
 #define VMM_FD_LISTEN 3 /* fds as the VMM sees them */
 #define VMM_FD_OWNER 4
 #define VMM_FD_KERNEL 5
 #define VMM_FD_INITRD 6
+#define VMM_FD_DISK 7 /* and the following */
+#define VMM_FDS_MAX (VMM_FD_DISK + VMM_DISKS_MAX)
 #define VMM_START_STACK 16384
 
 /* ---- files ---- */
@@ -113,20 +115,23 @@ static int vmm_exec(void *arg)
 	const struct vmm_config *cfg = start->cfg;
 	static char *const env[] = { NULL };
 	/* sources first to numbers out of the way, so that no target overwrites a source */
-	const int src[7] = { start->null,   cfg->log_fd,	   cfg->log_fd,		 cfg->listen_fd,
-			     cfg->owner_fd, cfg->files->kernel_fd, cfg->files->initrd_fd };
-	int tmp[7];
+	int src[VMM_FDS_MAX] = { start->null,	cfg->log_fd,	       cfg->log_fd,	     cfg->listen_fd,
+				 cfg->owner_fd, cfg->files->kernel_fd, cfg->files->initrd_fd };
+	unsigned int n = VMM_FD_DISK;
+	int tmp[VMM_FDS_MAX];
 	sigset_t none;
 
-	for (int i = 0; i < 7; i++) {
-		tmp[i] = fcntl(src[i], F_DUPFD_CLOEXEC, 16);
+	for (unsigned int i = 0; i < cfg->ndisks; i++)
+		src[n++] = cfg->disks[i].fd;
+	for (unsigned int i = 0; i < n; i++) {
+		tmp[i] = fcntl(src[i], F_DUPFD_CLOEXEC, 2 * VMM_FDS_MAX);
 		if (tmp[i] < 0)
 			_exit(127);
 	}
-	for (int i = 0; i < 7; i++)
-		if (dup2(tmp[i], i) < 0)
+	for (unsigned int i = 0; i < n; i++)
+		if (dup2(tmp[i], (int)i) < 0)
 			_exit(127);
-	close_range(7, ~0U, 0);
+	close_range(n, ~0U, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int sig = 1; sig < 65; sig++)
 		if (sig != SIGKILL && sig != SIGSTOP && sig != 32 && sig != 33)
@@ -141,6 +146,7 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 {
 	char mem[16], cpus[16], timeout[16], listen[16], owner[16], kernel[16], initrd[16];
 	CLEAN_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	char disk[VMM_DISKS_MAX][48];
 	const char *argv[VMM_ARGS];
 	const struct vmm_start start = { .cfg = cfg, .argv = (char *const *)argv, .null = null };
 	_Alignas(16) char stack[VMM_START_STACK];
@@ -173,6 +179,12 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 	if (cfg->boot_timeout_ms) {
 		argv[n++] = "--boot-timeout";
 		argv[n++] = timeout;
+	}
+	for (unsigned int i = 0; i < cfg->ndisks; i++) {
+		snprintf(disk[i], sizeof(disk[i]), "fd:%u%s:%s", VMM_FD_DISK + i, cfg->disks[i].readonly ? ":ro" : "",
+			 cfg->disks[i].serial);
+		argv[n++] = "--disk";
+		argv[n++] = disk[i];
 	}
 	if (cfg->debug)
 		argv[n++] = "--debug";

@@ -39,6 +39,15 @@ void vmm_files_free(struct vmm_files *f);
  */
 int vmm_probe(const struct vmm_files *files, char *line);
 
+/* What becomes a --disk. */
+struct vmm_disk {
+	int fd; /* the caller's */
+	bool readonly;
+	const char *serial;
+};
+
+#define VMM_DISKS_MAX 8u
+
 struct vmm_config {
 	const struct vmm_files *files;
 	int listen_fd; /* listening control socket */
@@ -48,6 +57,8 @@ struct vmm_config {
 	uint32_t cpus;
 	uint32_t boot_timeout_ms; /* 0: its default */
 	bool debug;		  /* guest kernel log to log_fd */
+	const struct vmm_disk *disks;
+	unsigned int ndisks; /* <= VMM_DISKS_MAX */
 };
 
 /* Start husk-vmm as a child that dies with us. Returns its pid, or -1 with *err. */

@@ -205,7 +205,7 @@ void blk_destroy(struct virtio_dev *d)
 int blk_resize(struct virtio_dev *d)
 {
 	struct blk *b = blk_of(d);
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int ret = read_size(b, &bytes);
 
 	if (ret)
