@@ -123,7 +123,7 @@ void boot_mounts(void)
 
 int boot_dirs(void)
 {
-	static const char *const dirs[] = { MOUNT_RUN, MOUNT_STAGE, MOUNT_ROOT, PLAN_SHARES };
+	static const char *const dirs[] = { MOUNT_RUN, MOUNT_STAGE, MOUNT_ROOT, PLAN_SHARES, PLAN_PRIVATE };
 
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		if (mkdir(dirs[i], 0755) && errno != EEXIST)
@@ -193,20 +193,36 @@ static void limits(void)
 	set_limit(RLIMIT_SIGPENDING, 65536, 65536);
 }
 
+/* No such device: an error when the first container wants a share of it. */
+static void mount_shares(const char *tag, const char *at)
+{
+	if (mount(tag, at, "virtiofs", 0, NULL) && errno != ENOENT && errno != ENODEV && errno != EINVAL)
+		log_line("mount %s: %s", at, strerror(errno));
+}
+
+/*
+ * What a container writes to its root and keeps open shall be on the host, for whoever looks at it there, within two
+ * seconds instead of thirty. (What is closed is there at once.)
+ */
+static void writeback_soon(void)
+{
+	(void)file_write_str(AT_FDCWD, "/proc/sys/vm/dirty_expire_centisecs", "100");
+	(void)file_write_str(AT_FDCWD, "/proc/sys/vm/dirty_writeback_centisecs", "100");
+}
+
 void boot_settings(void)
 {
 	int r;
 
 	(void)file_write_str(AT_FDCWD, "/proc/self/oom_score_adj", "-1000");
 	limits();
+	writeback_soon();
 	r = cgroup_init(CGROUP);
 	if (r)
 		boot_fatal(r, CGROUP);
 	r = net_loopback_up();
 	if (r)
 		log_line("loopback interface: %s", strerror(-r));
-	/* no shares: an error when the first container wants one */
-	if (mount(PLAN_FS_TAG, PLAN_SHARES, "virtiofs", 0, NULL) && errno != ENOENT && errno != ENODEV &&
-	    errno != EINVAL)
-		log_line("mount " PLAN_SHARES ": %s", strerror(errno));
+	mount_shares(PLAN_FS_TAG, PLAN_SHARES);
+	mount_shares(PLAN_PRIVATE_TAG, PLAN_PRIVATE);
 }

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -188,7 +189,7 @@ int container_init(void)
 static int writeback(void *arg, int out, struct fault *f)
 {
 	const struct container *ended = arg; /* NULL: it goes on */
-	int fd = open(PLAN_SHARES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static const char *const where[] = { PLAN_SHARES, PLAN_PRIVATE };
 
 	(void)out;
 	if (ended && disks_any(ended->cid)) {
@@ -197,9 +198,18 @@ static int writeback(void *arg, int out, struct fault *f)
 		if (r)
 			return fault_set(f, STAGE_SETUP, r, "unmount the disks");
 	}
-	if (fd < 0)
-		return errno == ENOENT ? 0 : fault_set(f, STAGE_SETUP, errno, "open the host's shares");
-	return syncfs(fd) ? fault_set(f, STAGE_SETUP, errno, "write dirty files back to the host") : 0;
+	setfsuid(PLAN_FLUSH_UID); /* the host's disks are none of our business */
+	for (size_t k = 0; k < ARRAY_LEN(where); k++) {
+		int fd = open(where[k], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0 && errno != ENOENT)
+			return fault_set(f, STAGE_SETUP, errno, "open the host's shares");
+		if (fd >= 0 && syncfs(fd))
+			return fault_set(f, STAGE_SETUP, errno, "write dirty files back to the host");
+		if (fd >= 0)
+			close(fd);
+	}
+	return 0;
 }
 
 struct job *container_writeback(job_done done, void *ctx)
@@ -411,7 +421,8 @@ static int environment(struct container *c, const struct plan *p, struct fault *
 				return fault_set(f, STAGE_SETUP, r, "cgroup device rules");
 		} else if (i.op == OP_ROOT ||
 			   (i.op == OP_MOUNT && ((const struct plan_mount *)i.body)->opts & PLAN_MOUNT_BIND)) {
-			c->writes_shares |= strncmp(i.str[0], PLAN_SHARES, strlen(PLAN_SHARES)) == 0;
+			c->writes_shares |= strncmp(i.str[0], PLAN_SHARES, strlen(PLAN_SHARES)) == 0 ||
+					    strncmp(i.str[0], PLAN_PRIVATE, strlen(PLAN_PRIVATE)) == 0;
 		}
 	}
 	return 0;

@@ -23,7 +23,14 @@
 #define PLAN_TMPFS "/run/husk/tmpfs"  /* guest path: the VM's shared tmpfs, see OP_VM_TMPFS */
 #define PLAN_SOCKETS "/run/husk/sock" /* guest path: sockets of the host, see OP_SOCKET */
 #define PLAN_DISKS "/run/husk/disk"   /* guest path: a disk's file system is mounted at PLAN_DISKS/SERIAL */
-#define PLAN_FS_TAG "husk"	      /* virtio-fs tag */
+#define PLAN_PRIVATE "/run/husk/own"  /* the same for shares that only this VM writes: the containers' roots */
+#define PLAN_FS_TAG "husk"	      /* virtio-fs tags of the two */
+#define PLAN_PRIVATE_TAG "husk-own"
+/*
+ * A syncfs() by this file system user id asks for the guest's dirty pages to be written to the host, and not for the
+ * host's disks to be synced.
+ */
+#define PLAN_FLUSH_UID 0xfffffffdu
 
 enum plan_kind { PLAN_CONTAINER = 1, PLAN_PROCESS = 2, PLAN_UPDATE = 3 };
 

@@ -70,13 +70,14 @@ struct compile_input {
  * (source, fstype, fs_flags, fs_data) in a private place and share the mount's root.
  */
 struct share {
-	char *name;	      /* file name under PLAN_SHARES, unique in the VM */
+	char *name;	      /* file name under PLAN_SHARES, of a root under PLAN_PRIVATE; unique in the VM */
 	char *source;	      /* absolute host path, as config.json says; with fstype: what mount(2) takes */
 	bool readonly;	      /* the top mount: enforced by the VMM */
 	bool readonly_tree;   /* rro: all submounts too */
 	bool recursive;	      /* rbind: submounts too */
 	bool is_root;	      /* the container's rootfs */
 	bool is_file;	      /* not a directory */
+	bool dax;	      /* the guest maps its files from the host's page cache */
 	uint64_t propagation; /* MS_SLAVE...: what the mount asked for, 0: nothing */
 	enum spec_mount_idmap idmap;
 	struct spec_idmaps uids, gids; /* of the idmapped bind to make; point into the spec */

@@ -425,6 +425,7 @@ static int share_op(struct compile *c, size_t index, const struct item *it)
 	s->recursive = m->recursive;
 	s->is_file = it->is_file;
 	s->propagation = m->propagation;
+	s->dax = c->spec->husk.dax == HUSK_DAX_ALL && (s->readonly || s->readonly_tree);
 	if (it->kind == KIND_HOSTFS) {
 		s->fstype = arena_strdup(c->arena, m->type);
 		s->fs_data = arena_strdup(c->arena, m->data);
@@ -554,11 +555,12 @@ static int root_op(struct compile *c)
 	s->recursive = true;
 	s->readonly = spec->root_readonly;
 	s->propagation = spec->lin.rootfs_propagation;
+	s->dax = s->readonly && spec->husk.dax != HUSK_DAX_NONE;
 	if (spec->lin.rootfs_propagation)
 		root.propagation = spec->lin.rootfs_propagation;
 	plan_op_begin(&c->w, OP_ROOT);
 	plan_put(&c->w, &root, sizeof(root));
-	plan_put_string(&c->w, arena_printf(c->arena, "%s/%s", PLAN_SHARES, s->name));
+	plan_put_string(&c->w, arena_printf(c->arena, "%s/%s", PLAN_PRIVATE, s->name));
 	plan_op_end(&c->w);
 	return 0;
 }

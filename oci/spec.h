@@ -318,12 +318,14 @@ struct spec_hooks {
 /* ---- husk's own annotations, run.husk.* (docs/config.md), and the vm object ---- */
 
 enum husk_net { HUSK_NET_AUTO, HUSK_NET_NONE };
+enum husk_dax { HUSK_DAX_AUTO, HUSK_DAX_NONE, HUSK_DAX_ALL };
 
 struct spec_husk {
 	struct opt_u32 memory;	     /* run.husk.memory, MiB: guest RAM instead of what the limit implies */
 	struct opt_u32 vcpus;	     /* run.husk.vcpus */
 	struct opt_bool debug;	     /* run.husk.debug: guest kernel log to the VM's log */
 	enum husk_net network;	     /* run.husk.network = auto | none */
+	enum husk_dax dax;	     /* run.husk.dax = auto (a read-only root) | none | all (what is read-only) */
 	struct opt_u32 boot_timeout; /* run.husk.boot_timeout, ms */
 };
 

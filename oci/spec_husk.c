@@ -65,6 +65,19 @@ static int husk_network(struct parse *p, const struct json *a, enum husk_net *ou
 	return 0;
 }
 
+static int husk_dax(struct parse *p, const struct json *a, enum husk_dax *out)
+{
+	static const char *const names[] = { "auto", "none", "all" };
+
+	for (unsigned int k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+		if (strcmp(a->text, names[k]) == 0) {
+			*out = (enum husk_dax)k;
+			return 0;
+		}
+	}
+	return json_error(p->err, a, "\"%.32s\" is neither auto, none nor all", a->text);
+}
+
 static int parse_own(struct parse *p, const struct json *a, struct spec_husk *out)
 {
 	const char *name = a->key + strlen(HUSK_PREFIX_TEXT);
@@ -79,6 +92,8 @@ static int parse_own(struct parse *p, const struct json *a, struct spec_husk *ou
 		return husk_bool(p, a, &out->debug);
 	if (strcmp(name, "network") == 0)
 		return husk_network(p, a, &out->network);
+	if (strcmp(name, "dax") == 0)
+		return husk_dax(p, a, &out->dax);
 	if (strncmp(a->key, VOLUME_PREFIX, strlen(VOLUME_PREFIX)) == 0)
 		return 0; /* parse_volumes() */
 	/* the specification forbids an error here */

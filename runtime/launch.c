@@ -384,6 +384,8 @@ static void become_proxy(struct work *w, int cgroup_fd)
 				.files = &w->files,
 				.listen_fd = w->listen_vm,
 				.mem_mib = w->size.mem_mib,
+				.dax_own_mib = w->size.dax_own_mib,
+				.dax_mib = w->size.dax_mib,
 				.cpus = w->size.cpus,
 				.boot_timeout_ms = spec->husk.boot_timeout.set ? spec->husk.boot_timeout.v : 0,
 				.debug = w->g->debug || (spec->husk.debug.set && spec->husk.debug.v),

@@ -33,7 +33,7 @@ _Static_assert(HOST_DISKS_MAX == VMM_DISKS_MAX, "disks of a plan and of a VM");
 
 #define BOOT_LIMIT_MS 30000u /* when the spec does not say */
 #define BUILD_LIMIT_NS (60ull * 1000000000u)
-#define VMM_REQUEST_NS (10ull * 1000000000u)
+#define VMM_REQUEST_NS (60ull * 1000000000u)
 
 static void fail(struct proxy *x, const struct error *err, uint32_t flags) __attribute__((noreturn));
 static void fail(struct proxy *x, const struct error *err, uint32_t flags)

@@ -91,6 +91,8 @@ uint32_t share_flags(const struct share *s)
 	/* a container's own root is written by this VM alone */
 	if (s->is_root)
 		flags |= CTL_SHARE_PRIVATE;
+	if (s->dax)
+		flags |= CTL_SHARE_DAX;
 	return flags;
 }
 

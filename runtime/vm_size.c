@@ -10,6 +10,29 @@
 #define MIB (1024u * 1024u)
 #define VM_MAX_MIB (1u << 20) /* 1 TiB */
 #define VM_DEFAULT_CPUS 4u
+#define VM_DAX_MIN_MIB 128u
+#define VM_DAX_MAX_MIB 1024u
+
+/*
+ * A DAX window costs the guest 1/64 of its size in page structures: half of the RAM, so 1/128 of it. Less than 128 MiB
+ * makes no sense, since structures are made for so much at once; more than 1 GiB is 512 files mapped at a time.
+ */
+static uint32_t window_mib(uint32_t mem_mib)
+{
+	uint32_t mib = mem_mib / 2 / VM_DAX_MIN_MIB * VM_DAX_MIN_MIB;
+
+	return mib < VM_DAX_MIN_MIB ? VM_DAX_MIN_MIB : mib > VM_DAX_MAX_MIB ? VM_DAX_MAX_MIB : mib;
+}
+
+static void windows(struct vm_size *s, const struct host_plan *host)
+{
+	for (size_t i = 0; i < host->nshares; i++) {
+		if (host->shares[i].dax && host->shares[i].is_root)
+			s->dax_own_mib = window_mib(s->mem_mib);
+		else if (host->shares[i].dax)
+			s->dax_mib = window_mib(s->mem_mib);
+	}
+}
 
 struct vm_size vm_size(const struct spec *spec, const struct host_plan *host)
 {
@@ -30,6 +53,7 @@ struct vm_size vm_size(const struct spec *spec, const struct host_plan *host)
 	if (s.mem_mib < VM_MIN_MIB)
 		s.mem_mib = VM_MIN_MIB;
 	s.mem_mib = (s.mem_mib + 1) & ~1u; /* huge pages */
+	windows(&s, host);
 
 	if (!s.cpus)
 		s.cpus = online > 0 && online < VM_DEFAULT_CPUS ? (uint32_t)online : VM_DEFAULT_CPUS;

@@ -16,7 +16,8 @@
 struct vm_size {
 	uint32_t mem_mib;
 	uint32_t cpus;
-	uint64_t overhead; /* bytes to add to a memory limit for the host's cgroup */
+	uint32_t dax_own_mib, dax_mib; /* DAX windows for the root, for other shares; 0: none */
+	uint64_t overhead;	       /* bytes to add to a memory limit for the host's cgroup */
 };
 
 struct vm_size vm_size(const struct spec *spec, const struct host_plan *host);

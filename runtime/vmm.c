@@ -144,7 +144,7 @@ static int vmm_exec(void *arg)
 
 pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 {
-	char mem[16], cpus[16], timeout[16], listen[16], owner[16], kernel[16], initrd[16];
+	char mem[16], cpus[16], dax_own[16], dax[16], timeout[16], listen[16], owner[16], kernel[16], initrd[16];
 	CLEAN_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char disk[VMM_DISKS_MAX][48];
 	const char *argv[VMM_ARGS];
@@ -176,6 +176,16 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 	argv[n++] = listen;
 	argv[n++] = "--owner";
 	argv[n++] = owner;
+	if (cfg->dax_own_mib) {
+		snprintf(dax_own, sizeof(dax_own), "%u", cfg->dax_own_mib);
+		argv[n++] = "--dax-own";
+		argv[n++] = dax_own;
+	}
+	if (cfg->dax_mib) {
+		snprintf(dax, sizeof(dax), "%u", cfg->dax_mib);
+		argv[n++] = "--dax";
+		argv[n++] = dax;
+	}
 	if (cfg->boot_timeout_ms) {
 		argv[n++] = "--boot-timeout";
 		argv[n++] = timeout;

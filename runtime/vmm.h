@@ -55,8 +55,9 @@ struct vmm_config {
 	int log_fd;    /* its stdout and stderr */
 	uint32_t mem_mib;
 	uint32_t cpus;
-	uint32_t boot_timeout_ms; /* 0: its default */
-	bool debug;		  /* guest kernel log to log_fd */
+	uint32_t dax_own_mib, dax_mib; /* 0: no such window */
+	uint32_t boot_timeout_ms;      /* 0: its default */
+	bool debug;		       /* guest kernel log to log_fd */
 	const struct vmm_disk *disks;
 	unsigned int ndisks; /* <= VMM_DISKS_MAX */
 };

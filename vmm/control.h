@@ -40,6 +40,7 @@ enum ctl_op {
 
 #define CTL_SHARE_RO 1u	     /* enforced by the VMM */
 #define CTL_SHARE_PRIVATE 2u /* only this VM writes: long timeouts and write-back cache allowed */
+#define CTL_SHARE_DAX 4u     /* with RO: large files are mapped from the host's page cache, when there is a window */
 #define CTL_DISK_RO 1u
 
 struct ctl_req {

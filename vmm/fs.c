@@ -457,6 +457,8 @@ struct virtio_dev *fs_create(const struct gmem *mem, unsigned int nqueues)
 	memcpy(fs->tag, PLAN_FS_TAG, sizeof(PLAN_FS_TAG) - 1);
 	pthread_mutex_init(&fs->evict_lock, NULL);
 	pthread_mutex_init(&fs->share_lock, NULL);
+	pthread_mutex_init(&fs->domain_lock, NULL);
+	pthread_mutex_init(&fs->window_lock, NULL);
 	pthread_mutex_init(&fs->run_lock, NULL);
 	pthread_cond_init(&fs->run_cond, NULL);
 	for (unsigned int n = 0; n < 16; n++)
@@ -516,6 +518,7 @@ void fs_destroy(struct virtio_dev *d)
 	fs_locks_free(fs);
 	fs_pool_free(&fs->handles);
 	fs_inodes_free(fs);
+	fs_dax_free(fs);
 	if (fs->worker)
 		munmap(fs->worker, (1 + FS_WORKERS) * sizeof(*fs->worker));
 	if (fs->share)

@@ -43,6 +43,28 @@ struct virtio_dev *fs_create(const struct gmem *mem, unsigned int nqueues);
  */
 void fs_set_private(struct virtio_dev *d, const char *tag);
 
+#define FS_WINDOW_MAX (64ull << 30)
+
+/**
+ * fs_set_window() - let the guest map files of CTL_SHARE_DAX shares from the host's page cache
+ * @gpa:  where the guest shall see the window; not in RAM
+ * @size: bytes; like gpa a multiple of 2 MiB, at most FS_WINDOW_MAX. It costs the guest 1/64 of it for its page
+ *        structures, and limits what can be mapped at one time to size / 2 MiB pieces of files
+ *
+ * Once, before the device is attached. fs_window() then is the host's side, for a read-only memory slot.
+ * Return: 0 or -errno.
+ */
+int fs_set_window(struct virtio_dev *d, uint64_t gpa, uint64_t size);
+void *fs_window(const struct virtio_dev *d); /* NULL: none */
+
+/**
+ * fs_dax_broken() - can a page that the guest may see in the window not be had?
+ *
+ * Asked when KVM_RUN failed with EFAULT: a file was truncated under its mapping, or the disk has an error. Reads
+ * whatever can be read. Any thread; d may be NULL.
+ */
+bool fs_dax_broken(struct virtio_dev *d);
+
 /**
  * fs_start() - start the worker threads
  * @enter: called in each thread before it serves requests, for instance to drop capabilities and install the filter;

@@ -10,7 +10,8 @@
  * pages that it read before it had the lock, though the host's clock ticks too slowly to tell two writes apart.
  *
  * Private shares: only this VM writes, or now and then an engine that copies a file in. Ten seconds cost one lookup per
- * file and ten seconds, and let the copy be seen.
+ * file and ten seconds, and let the copy be seen. What is open for writing is asked for each time: the guest knows the
+ * size of what it has written better than we do, but not how many blocks that takes.
  */
 #include "fs_internal.h"
 
@@ -31,16 +32,24 @@ static void valid_for(const struct fs *fs, const struct fs_inode *i, uint64_t *s
 	if (i->flags & FS_I_PSEUDO)
 		return;
 	if (fs_share_private(fs, &fs->share[i->share]))
-		*sec = PRIVATE_VALID_S;
+		*sec = atomic_load_explicit(&i->writers, memory_order_relaxed) ? 0 : PRIVATE_VALID_S;
 	else if (atomic_load_explicit(&i->locked, memory_order_relaxed) == 0)
 		*nsec = TICK_NS;
 }
 
-void fs_attr_fill(const struct fs *fs, const struct fs_inode *i, const struct statx *st, struct fuse_attr *a)
+static void told_size(struct fs_inode *i, uint64_t size)
+{
+	uint64_t old = atomic_load_explicit(&i->told_size, memory_order_relaxed);
+
+	while (old < size && !atomic_compare_exchange_weak(&i->told_size, &old, size))
+		;
+}
+
+void fs_attr_fill(const struct fs *fs, struct fs_inode *i, const struct statx *st, struct fuse_attr *a)
 {
 	uint32_t locked = atomic_load_explicit(&i->locked, memory_order_relaxed);
 
-	a->ino = st->stx_ino;
+	a->ino = fs_guest_ino(i->domain, st->stx_ino);
 	a->size = st->stx_size;
 	a->blocks = st->stx_blocks;
 	a->atime = (uint64_t)st->stx_atime.tv_sec;
@@ -59,6 +68,10 @@ void fs_attr_fill(const struct fs *fs, const struct fs_inode *i, const struct st
 	a->rdev = (st->stx_rdev_minor & 0xff) | st->stx_rdev_major << 8 | (st->stx_rdev_minor & ~0xffu) << 12;
 	a->blksize = st->stx_blksize;
 	a->flags = (i->flags & FS_I_MOUNT) && fs->submounts ? FUSE_ATTR_SUBMOUNT : 0;
+	if ((i->flags & FS_I_DAX) && fs->inode_dax) {
+		a->flags |= FS_ATTR_DAX;
+		told_size(i, st->stx_size);
+	}
 }
 
 void fs_attr_root(struct fuse_attr *a)
@@ -69,7 +82,7 @@ void fs_attr_root(struct fuse_attr *a)
 	a->blksize = 4096;
 }
 
-void fs_entry_fill(const struct fs *fs, const struct fs_inode *dir, const struct fs_inode *i, const struct statx *st,
+void fs_entry_fill(const struct fs *fs, const struct fs_inode *dir, struct fs_inode *i, const struct statx *st,
 		   struct fuse_entry_out *e)
 {
 	e->nodeid = i->id;
@@ -140,7 +153,7 @@ int fs_op_statx(struct fs_req *r)
 		.uid = st.stx_uid,
 		.gid = st.stx_gid,
 		.mode = st.stx_mode,
-		.ino = st.stx_ino,
+		.ino = a.ino,
 		.size = st.stx_size,
 		.blocks = st.stx_blocks,
 		.atime = sx_time(st.stx_atime),

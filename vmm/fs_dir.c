@@ -106,7 +106,7 @@ static bool add_host(struct fill *f, const struct host_dirent *d)
 	struct fuse_entry_out *e;
 	struct fs_inode *i;
 	struct statx st;
-	uint64_t ino = d->ino;
+	uint64_t ino = fs_guest_ino(r->node->domain, d->ino);
 
 	/* what is above a share is none of the guest's business */
 	if ((r->node->flags & FS_I_FIXED) && strcmp(d->name, "..") == 0)

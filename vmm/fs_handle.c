@@ -28,6 +28,8 @@ int fs_handle_new(struct fs *fs, struct fs_inode *i, int fd, uint16_t flags, uin
 	h->fd = fd;
 	h->share = i->share;
 	h->flags = flags;
+	if (flags & FS_H_WRITE)
+		atomic_fetch_add_explicit(&i->writers, 1, memory_order_relaxed);
 	life_unlock(&h->life);
 	return 0;
 }
@@ -40,6 +42,8 @@ static void empty(struct fs *fs, struct fs_handle *h)
 	fs_fd_close(fs, h->fd);
 	h->fd = -1;
 	atomic_fetch_sub(&fs->share[h->share].users, 1);
+	if (h->flags & FS_H_WRITE)
+		atomic_fetch_sub_explicit(&h->inode->writers, 1, memory_order_relaxed);
 	fs_inode_put(fs, h->inode);
 	h->inode = NULL;
 }

@@ -320,28 +320,55 @@ int fs_inode_statx(const struct fs_inode *i, struct statx *st)
 }
 
 /*
- * FS_I_* of a file found in dir, NULL: of a share's root.
- *
- * A directory on another device is a mount of its own to the guest, so that device and inode number together
- * stay unique, and programs see where a volume begins. Linux guests (up to now) pay for it: the superblock of such
- * a mount has no ACLs, and asks for security.capability before each write. So private shares, which a container has
- * for its root and only there, belong to the file system itself.
+ * Which of the host's devices is this? All shares are one file system to the guest, with one device number, so that
+ * each has POSIX ACLs and writes without a question for security.capability first: Linux guests (up to now) withhold
+ * both from FUSE submounts. Inode numbers are therefore made unique over all devices that are shared: those of the
+ * first one met are the host's own, others carry the number of their device in the upper bits. A private device shows
+ * each container one root, which leaves nothing to tell apart.
+ */
+static uint8_t domain_of(struct fs *fs, uint64_t dev)
+{
+	uint32_t n, k = 0;
+
+	if (fs->private)
+		return 0;
+	n = atomic_load_explicit(&fs->ndomains, memory_order_acquire);
+	while (k < n && fs->domain[k] != dev)
+		k++;
+	if (k < n)
+		return (uint8_t)k;
+	pthread_mutex_lock(&fs->domain_lock);
+	n = fs->ndomains;
+	for (k = 0; k < n && fs->domain[k] != dev; k++)
+		;
+	if (k == n && n < FS_DOMAINS) {
+		fs->domain[n] = dev;
+		atomic_store_explicit(&fs->ndomains, n + 1, memory_order_release);
+	}
+	pthread_mutex_unlock(&fs->domain_lock);
+	return (uint8_t)(k < FS_DOMAINS ? k : FS_DOMAINS - 1); /* the last ones share a number */
+}
+
+/*
+ * FS_I_* of a file found in dir, NULL: of a share's root. A mount within a share is a mount of its own to the guest,
+ * too: programs that stay on one device see where it begins.
  */
 static uint16_t flags_of(const struct fs *fs, const struct fs_share *s, const struct fs_inode *dir, const struct key *k,
-			 uint32_t type, int fd)
+			 const struct statx *st, int fd)
 {
-	uint16_t flags = 0;
+	uint32_t type = st->stx_mode & (uint32_t)S_IFMT;
+	uint16_t flags = fs_dax_wants(fs, s, st) ? FS_I_DAX : 0;
 
-	if (!dir) {
-		flags = (uint16_t)(FS_I_FIXED | s->pseudo);
-		return type == S_IFDIR && !fs_share_private(fs, s) ? flags | FS_I_MOUNT : flags;
-	}
+	if (!dir)
+		return (uint16_t)(flags | FS_I_FIXED | s->pseudo);
 	/* Another device in the same mount is a subvolume (btrfs): inode numbers start anew there, too. */
 	if (type == S_IFDIR && (k->mnt != dir->mnt || k->dev != dir->dev))
 		flags |= FS_I_MOUNT;
 	if (k->mnt != dir->mnt)
-		return flags | fs_share_pseudo(fd);
-	return (uint16_t)(flags | (dir->flags & (FS_I_PSEUDO | FS_I_PROC)));
+		flags |= fs_share_pseudo(fd);
+	else
+		flags |= dir->flags & (FS_I_PSEUDO | FS_I_PROC);
+	return (uint16_t)(flags & FS_I_PSEUDO ? flags & ~FS_I_DAX : flags);
 }
 
 /* Add the inode, or find it when another thread was faster. fd is consumed on success, unless *spare gets it. */
@@ -352,7 +379,7 @@ static int add(struct fs *fs, uint16_t share, struct fs_inode *dir, int fd, cons
 	struct fs_shard *s = shard_of(fs, &k);
 	struct fs_share *sh = &fs->share[share];
 	uint32_t type = st->stx_mode & (uint32_t)S_IFMT;
-	uint16_t flags = flags_of(fs, sh, dir, &k, type, fd);
+	uint16_t flags = flags_of(fs, sh, dir, &k, st, fd);
 	struct fs_inode *i;
 	uint64_t id;
 
@@ -371,6 +398,7 @@ static int add(struct fs *fs, uint16_t share, struct fs_inode *dir, int fd, cons
 			i->ino = k.ino;
 			i->mnt = k.mnt;
 			i->type = type;
+			i->domain = domain_of(fs, k.dev);
 			i->share = share;
 			i->flags = flags;
 			i->fd = fd;

@@ -28,6 +28,8 @@
 #define FS_INODES_MIN 65536u
 #define FS_INODES_MAX (4u << 20)
 #define FS_SHARDS 32u
+#define FS_DOMAINS 256u
+#define FS_DOMAIN_SHIFT 56
 
 #define FS_NODE_ROOT FUSE_ROOT_ID
 #define FS_NO_SHARE UINT16_MAX
@@ -36,6 +38,7 @@
 #define FS_I_PSEUDO 2u /* procfs, sysfs and their like: files of the host's kernel, not of a disk */
 #define FS_I_PROC 4u   /* procfs */
 #define FS_I_FIXED 8u  /* never evicted: a share's root */
+#define FS_I_DAX 16u   /* shown in the DAX window */
 
 /* Returned by operations in place of 0 and -errno. */
 #define FS_NOREPLY 1 /* the request has no answer (FORGET, INTERRUPT) */
@@ -58,6 +61,7 @@ struct fs_inode {
 	uint64_t id; /* FUSE nodeid; constant, as are the key, type, flags and btime */
 	uint64_t dev, ino;
 	uint32_t mnt, type;
+	uint8_t domain;		 /* of dev; see fs_domain() */
 	_Atomic uint16_t share;	 /* changes to FS_NO_SHARE while BUSY */
 	uint16_t flags;		 /* FS_I_* */
 	_Atomic int fd;		 /* O_PATH; -1: evicted (name is set) or gone. Changes while BUSY or under evict_lock */
@@ -70,6 +74,15 @@ struct fs_inode {
 	int64_t btime;		 /* birth, ns; 0 when the file system doesn't know */
 	_Atomic uint64_t stamp;	 /* state of the file at the last open that dropped the guest's pages; 0: none */
 	_Atomic uint32_t locked; /* counts locks taken; 0: never */
+	_Atomic uint32_t writers;   /* handles that may write */
+	_Atomic uint64_t told_size; /* FS_I_DAX: the largest that the guest has been told */
+};
+
+/* FS_DAX_UNIT bytes of the window. window_lock. */
+struct fs_unit {
+	bool mapped;
+	uint16_t share;
+	uint64_t node, off; /* which file, and where in it */
 };
 
 #define FS_H_DIR 1u
@@ -141,6 +154,17 @@ struct fs {
 
 	pthread_mutex_t share_lock;
 	struct fs_share *share; /* FS_SHARES_MAX */
+
+	pthread_mutex_t domain_lock; /* domain[] grows */
+	uint64_t domain[FS_DOMAINS]; /* the host's devices in the order in which they were met */
+	_Atomic uint32_t ndomains;
+
+	/* DAX (fs_dax.c); window NULL: none */
+	pthread_mutex_t window_lock;
+	uint8_t *window, *window_map; /* aligned; what was mapped for it */
+	struct fs_unit *unit;
+	uint32_t units;
+	atomic_bool inode_dax; /* agreed on in INIT */
 
 	pthread_mutex_t dir_lock[16]; /* by handle */
 
@@ -279,6 +303,12 @@ struct fs_fdname {
 };
 struct fs_fdname fs_fdname(int fd);
 
+/* The inode number that the guest sees of a file of this domain. */
+static inline uint64_t fs_guest_ino(uint8_t domain, uint64_t ino)
+{
+	return ino ^ (uint64_t)domain << FS_DOMAIN_SHIFT;
+}
+
 /* ---- fs_evict.c ---- */
 
 /* Count one descriptor more; makes room first when the budget is used up. 0 or -ENFILE. */
@@ -313,8 +343,8 @@ void fs_cred_fsetid(struct fs_worker *w, bool on);
 
 /* ---- fs_attr.c ---- */
 
-void fs_attr_fill(const struct fs *fs, const struct fs_inode *i, const struct statx *st, struct fuse_attr *a);
-void fs_entry_fill(const struct fs *fs, const struct fs_inode *dir, const struct fs_inode *i, const struct statx *st,
+void fs_attr_fill(const struct fs *fs, struct fs_inode *i, const struct statx *st, struct fuse_attr *a);
+void fs_entry_fill(const struct fs *fs, const struct fs_inode *dir, struct fs_inode *i, const struct statx *st,
 		   struct fuse_entry_out *e);
 void fs_attr_root(struct fuse_attr *a);
 
@@ -327,6 +357,17 @@ void fs_locks_flush(struct fs *fs, struct fs_inode *i, uint64_t owner); /* close
 void fs_locks_released(struct fs *fs, struct fs_inode *i, uint64_t fh); /* last close of an open file */
 bool fs_locks_interrupt(struct fs *fs, uint64_t unique);
 int fs_locks_retry(struct fs *fs); /* try the waiters again; ms until the next time, -1: no waiters */
+
+/* ---- fs_dax.c ---- */
+
+#define FS_DAX_SHIFT 21 /* both the piece that Linux maps and the alignment that it is told */
+#define FS_DAX_UNIT (1ull << FS_DAX_SHIFT)
+
+void fs_dax_free(struct fs *fs);
+/* Shall this file, found in this share, be shown in the window? */
+bool fs_dax_wants(const struct fs *fs, const struct fs_share *s, const struct statx *st);
+/* Take out what the window shows of a share, -1: of all. */
+void fs_dax_drop(struct fs *fs, int share);
 
 /* ---- operations: 0 or -errno, FS_NOREPLY, FS_PARKED ---- */
 
@@ -367,6 +408,9 @@ int fs_op_fallocate(struct fs_req *r);
 int fs_op_lseek(struct fs_req *r);
 int fs_op_copy(struct fs_req *r);
 int fs_op_ioctl(struct fs_req *r);
+
+int fs_op_setupmapping(struct fs_req *r);
+int fs_op_removemapping(struct fs_req *r);
 
 int fs_op_opendir(struct fs_req *r);
 int fs_op_readdir(struct fs_req *r);

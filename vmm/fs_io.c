@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "agent/plan.h"
 #include "control.h"
 
 /* The part [off, off + len) of n elements, as few elements as it can be; returns their number, *got their bytes. */
@@ -147,20 +148,58 @@ int fs_op_fsyncdir(struct fs_req *r)
 	return r->node ? sync_handle(r, in->fh, in->fsync_flags & FUSE_FSYNC_FDATASYNC, FS_H_DIR) : 0;
 }
 
-int fs_op_syncfs(struct fs_req *r)
+/* Everything of one share on disk; r->node or its share's root. */
+static int sync_node(struct fs_req *r, const struct fs_inode *i)
 {
-	int fd, err = 0;
+	int fd = fs_inode_open(r->fs, i, O_RDONLY), err = 0;
 
-	/* the root has nothing to sync; every share that is a directory is a file system of its own to the guest */
-	if (!r->node || (r->share->flags & CTL_SHARE_RO))
-		return 0;
-	fd = fs_inode_open(r->fs, r->node, O_RDONLY);
 	if (fd < 0)
 		return fd;
 	if (syncfs(fd))
 		err = -errno;
 	fs_fd_close(r->fs, fd);
 	return err;
+}
+
+/* All shares are one file system to the guest: each of the host's that may be written is synced once. */
+static int sync_shares(struct fs_req *r)
+{
+	char name[NAME_MAX + 1];
+	uint64_t at = 0, ino, done[FS_DOMAINS];
+	unsigned int ndone = 0;
+	struct fs_inode *i;
+	struct statx st;
+	uint32_t type;
+	int err = 0;
+
+	while (fs_share_next(r->fs, &at, name, &ino, &type)) {
+		bool again = false;
+		int e;
+
+		if ((type != S_IFDIR && type != S_IFREG) || fs_share_lookup(r->fs, name, &i, &st))
+			continue;
+		for (unsigned int k = 0; k < ndone && !again; k++)
+			again = done[k] == i->dev;
+		if (!again && !(fs_share_of(r->fs, i)->flags & CTL_SHARE_RO) && !(i->flags & FS_I_PSEUDO)) {
+			e = sync_node(r, i);
+			err = err ? err : e;
+			if (ndone < FS_DOMAINS)
+				done[ndone++] = i->dev;
+		}
+		fs_inode_forget(r->fs, i->id, 1);
+		fs_inode_put(r->fs, i);
+	}
+	return err;
+}
+
+int fs_op_syncfs(struct fs_req *r)
+{
+	/* the agent: that the guest has written its pages, which is before this comes, is enough */
+	if (r->h.uid == PLAN_FLUSH_UID)
+		return 0;
+	if (!r->node)
+		return sync_shares(r);
+	return r->share->flags & CTL_SHARE_RO ? 0 : sync_node(r, r->node);
 }
 
 int fs_op_fallocate(struct fs_req *r)

@@ -143,8 +143,8 @@ static int reply_created(struct fs_req *r, int fd, int flags, struct create_out 
 	err = fs_inode_adopt(r->fs, r->node->share, r->node, path, &i, &st);
 	if (err)
 		goto fail;
-	fs_entry_fill(r->fs, r->node, i, &st, &out->entry);
 	err = fs_handle_new(r->fs, i, fd, handle_flags(flags), &out->open.fh);
+	fs_entry_fill(r->fs, r->node, i, &st, &out->entry);
 	if (err)
 		fs_inode_forget(r->fs, i->id, 1); /* the guest won't hear of it */
 	fs_inode_put(r->fs, i);

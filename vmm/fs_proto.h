@@ -14,6 +14,8 @@
 #define FS_MINOR_MIN 31u
 
 #define FS_OP_STATX 52u
+#define FS_INIT_INODE_DAX (1ull << 33) /* FS_ATTR_DAX says which files are DAX */
+#define FS_ATTR_DAX 2u
 #define FS_INIT_DIRECT_IO_MMAP (1ull << 36) /* shared mappings of FOPEN_DIRECT_IO files */
 #define FS_INIT_ALLOW_IDMAP (1ull << 40)    /* the guest may make id-mapped mounts of the file system */
 

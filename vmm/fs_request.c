@@ -77,6 +77,8 @@ static const struct op ops[] = {
 	/* changes nodeid_out's file, which the operation checks */
 	[FUSE_COPY_FILE_RANGE] = { fs_op_copy, sizeof(struct fuse_copy_file_range_in), sizeof(struct fuse_write_out),
 				   0 },
+	[FUSE_SETUPMAPPING] = { fs_op_setupmapping, sizeof(struct fuse_setupmapping_in), 0, 0 },
+	[FUSE_REMOVEMAPPING] = { fs_op_removemapping, sizeof(struct fuse_removemapping_in), 0, NO_NODE },
 	[FUSE_SYNCFS] = { fs_op_syncfs, sizeof(struct fuse_syncfs_in), 0, ROOT_OK },
 	[FUSE_TMPFILE] = { fs_op_tmpfile, sizeof(struct fuse_create_in) + 2, ENTRY + sizeof(struct fuse_open_out),
 			   CHANGES },
@@ -125,6 +127,7 @@ int fs_req_writable(const struct fs_req *r)
 void fs_drop_all(struct fs *fs)
 {
 	fs_locks_drop(fs, -1);
+	fs_dax_drop(fs, -1);
 	fs_handles_drop(fs);
 	fs_inodes_drop(fs);
 }
@@ -144,6 +147,7 @@ void fs_drop_all(struct fs *fs)
  */
 #define FLAGS_SHARED (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS)
 #define FLAGS_PRIVATE (FUSE_WRITEBACK_CACHE)
+#define FLAGS_WINDOW (FUSE_MAP_ALIGNMENT | FS_INIT_INODE_DAX)
 
 int fs_op_init(struct fs_req *r)
 {
@@ -165,7 +169,8 @@ int fs_op_init(struct fs_req *r)
 
 	fs_drop_all(fs);
 	flags = in.flags | (in.flags & FUSE_INIT_EXT ? (uint64_t)in.flags2 << 32 : 0);
-	flags &= FLAGS_WANTED | (fs->private ? FLAGS_PRIVATE : FLAGS_SHARED);
+	flags &= FLAGS_WANTED | (fs->private ? FLAGS_PRIVATE : FLAGS_SHARED) | (fs->window ? FLAGS_WINDOW : 0);
+	fs->inode_dax = (flags & FLAGS_WINDOW) == FLAGS_WINDOW;
 	fs->submounts = flags & FUSE_SUBMOUNTS;
 	fs->writeback = flags & FUSE_WRITEBACK_CACHE;
 	fs->setxattr_ext = flags & FUSE_SETXATTR_EXT;
@@ -177,6 +182,7 @@ int fs_op_init(struct fs_req *r)
 	out->max_write = flags & FUSE_MAX_PAGES ? FS_WRITE_MAX : 32 * 4096;
 	out->max_pages = FS_WRITE_MAX / 4096;
 	out->time_gran = 1;
+	out->map_alignment = flags & FUSE_MAP_ALIGNMENT ? FS_DAX_SHIFT : 0;
 	fs->inited = true;
 	return 0;
 }

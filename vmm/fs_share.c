@@ -100,7 +100,8 @@ static int add_locked(struct fs *fs, const char *name, int fd, unsigned int flag
 	struct fs_share *s;
 	struct statx st;
 
-	if (!name_ok(name) || (flags & ~(CTL_SHARE_RO | CTL_SHARE_PRIVATE)))
+	if (!name_ok(name) || (flags & ~(CTL_SHARE_RO | CTL_SHARE_PRIVATE | CTL_SHARE_DAX)) ||
+	    (flags & (CTL_SHARE_RO | CTL_SHARE_DAX)) == CTL_SHARE_DAX)
 		return -EINVAL;
 	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, FS_STATX_MASK, &st))
 		return -errno;
@@ -156,6 +157,7 @@ int fs_del_share(struct virtio_dev *d, const char *name)
 	for (int t = 0;; t++) {
 		fs_locks_drop(fs, n);
 		fs_handles_kill(fs, n);
+		fs_dax_drop(fs, n);
 		fs_inodes_kill(fs, n);
 		if (s->users == 0 || t == DEL_TIMEOUT_MS)
 			break;

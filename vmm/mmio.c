@@ -54,6 +54,7 @@ enum reg {
 	R_QUEUE_DRIVER_HIGH = 0x094,
 	R_QUEUE_DEVICE_LOW = 0x0a0,
 	R_QUEUE_DEVICE_HIGH = 0x0a4,
+	R_SHM_SEL = 0x0ac,
 	R_SHM_LEN_LOW = 0x0b0,
 	R_SHM_LEN_HIGH = 0x0b4,
 	R_SHM_BASE_LOW = 0x0b8,
@@ -98,6 +99,18 @@ static void show_queue(struct mmio_slot *s)
 
 	set_reg(s, R_QUEUE_NUM_MAX, q ? q->size_max : 0);
 	set_reg(s, R_QUEUE_READY, q && q->ready);
+}
+
+/* The region that the driver selected; one that does not exist has the length -1 (4.2.2.1). */
+static void show_shm(struct mmio_slot *s, uint32_t sel)
+{
+	struct virtio_shm none = { .gpa = UINT64_MAX, .len = UINT64_MAX };
+	struct virtio_shm shm = s->dev && s->dev->shm.len && sel == 0 ? s->dev->shm : none;
+
+	set_reg(s, R_SHM_LEN_LOW, (uint32_t)shm.len);
+	set_reg(s, R_SHM_LEN_HIGH, (uint32_t)(shm.len >> 32));
+	set_reg(s, R_SHM_BASE_LOW, (uint32_t)shm.gpa);
+	set_reg(s, R_SHM_BASE_HIGH, (uint32_t)(shm.gpa >> 32));
 }
 
 /* Under config_lock. A reader that saw the old generation, or the one in between, reads again (2.5.1). */
@@ -148,8 +161,7 @@ static void show_all(struct mmio_slot *s)
 	memset(s->regs, 0, MMIO_WINDOW);
 	set_reg(s, R_VERSION, 2);
 	set_reg(s, R_VENDOR_ID, VENDOR);
-	for (uint32_t off = R_SHM_LEN_LOW; off <= R_SHM_BASE_HIGH; off += 4)
-		set_reg(s, off, UINT32_MAX); /* no such shared memory region (4.2.2.1) */
+	show_shm(s, 0);
 	if (s->dev) {
 		show_features(s);
 		show_queue(s);
@@ -294,6 +306,9 @@ static void write_reg(struct mmio_slot *s, uint32_t off, uint32_t value)
 	case R_QUEUE_SEL:
 		s->queue_sel = value;
 		show_queue(s);
+		break;
+	case R_SHM_SEL:
+		show_shm(s, value);
 		break;
 	case R_QUEUE_NOTIFY:
 		/* Usually taken by the ioeventfd. */

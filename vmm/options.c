@@ -15,6 +15,7 @@
 
 #include "boot.h"
 #include "control.h"
+#include "fs.h"
 #include "log.h"
 #include "memory.h"
 
@@ -79,7 +80,7 @@ static int open_file(const char *option, const char *text)
 	return fd;
 }
 
-/* NAME:fd:N[:ro][:private] */
+/* NAME:fd:N[:ro][:private][:dax] */
 static void add_share(struct options *o, const char *text)
 {
 	const char *colon = strstr(text, ":fd:"), *rest;
@@ -88,7 +89,7 @@ static void add_share(struct options *o, const char *text)
 	if (o->nshares == OPTIONS_SHARES_MAX)
 		log_die("--share: more than %u", OPTIONS_SHARES_MAX);
 	if (!colon || colon == text || (size_t)(colon - text) > OPTIONS_SHARE_NAME_MAX)
-		log_die("--share %s: NAME:fd:N[:ro][:private] is needed, NAME of 1 to %u bytes", text,
+		log_die("--share %s: NAME:fd:N[:ro][:private][:dax] is needed, NAME of 1 to %u bytes", text,
 			OPTIONS_SHARE_NAME_MAX);
 	s = &o->share[o->nshares++];
 	s->name = text;
@@ -102,10 +103,15 @@ static void add_share(struct options *o, const char *text)
 		} else if (!strncmp(rest, ":private", 8) && (rest[8] == ':' || !rest[8])) {
 			s->flags |= CTL_SHARE_PRIVATE;
 			rest += 8;
+		} else if (!strncmp(rest, ":dax", 4) && (rest[4] == ':' || !rest[4])) {
+			s->flags |= CTL_SHARE_DAX;
+			rest += 4;
 		} else {
-			log_die("--share %s: only :ro and :private may follow the number", text);
+			log_die("--share %s: only :ro, :private and :dax may follow the number", text);
 		}
 	}
+	if ((s->flags & CTL_SHARE_DAX) && !(s->flags & CTL_SHARE_RO))
+		log_die("--share %s: :dax needs :ro, only what nobody writes is mapped", text);
 }
 
 /* fd:N[:ro][:SERIAL] */
@@ -130,6 +136,12 @@ static void add_disk(struct options *o, const char *text)
 		log_die("--disk %s: only :ro and :SERIAL may follow the number", text);
 	if (strlen(rest) > OPTIONS_SERIAL_MAX)
 		log_die("--disk %s: the serial is longer than %u bytes", text, OPTIONS_SERIAL_MAX);
+}
+
+/* Rounded up to 128 MiB, for which the guest makes page structures at a time. */
+static uint64_t window_size(const char *option, const char *text)
+{
+	return ((number(option, text, 1, FS_WINDOW_MAX >> 20) + 127) & ~127ull) << 20;
 }
 
 static int compare_fds(const void *a, const void *b)
@@ -247,6 +259,10 @@ void options_parse(struct options *o, int argc, char **argv)
 		} else if (!strcmp(opt, "--nics")) {
 			o->nics = (unsigned int)number(opt, val, 0, NICS_MAX);
 			nics_given = true;
+		} else if (!strcmp(opt, "--dax")) {
+			o->dax_bytes = window_size(opt, val);
+		} else if (!strcmp(opt, "--dax-own")) {
+			o->dax_own_bytes = window_size(opt, val);
 		} else if (!strcmp(opt, "--boot-timeout")) {
 			o->boot_timeout_ms = (uint32_t)number(opt, val, 1, 3600000);
 		} else {

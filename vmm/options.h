@@ -32,6 +32,7 @@ struct options {
 	enum option_action action;
 	int kernel_fd, initrd_fd; /* initrd -1: none */
 	uint64_t mem_bytes;
+	uint64_t dax_bytes, dax_own_bytes; /* windows for shares, for private ones; 0: none */
 	unsigned int cpus, max_cpus;
 	const char *cmdline;		     /* "" when not given */
 	int listen_fd, owner_fd, console_fd; /* -1: none */

@@ -77,11 +77,25 @@ static bool is_name(const struct ctl_req *req, const char *payload)
 
 static int request_add_share(struct vm *vm, const struct ctl_req *req, const char *payload, int *fds, unsigned int nfds)
 {
-	if (!vm->fs)
+	struct virtio_dev *fs = vm_fs_of(vm, req->arg);
+
+	if (!fs)
 		return -ENODEV;
 	if (!is_name(req, payload) || nfds != 1)
 		return -EINVAL;
-	return fs_add_share(vm->fs, payload, take(fds, 0), req->arg);
+	return fs_add_share(fs, payload, take(fds, 0), req->arg);
+}
+
+static int request_del_share(struct vm *vm, const struct ctl_req *req, const char *payload)
+{
+	int ret;
+
+	if (!vm->fs)
+		return -ENODEV;
+	if (!is_name(req, payload))
+		return -EINVAL;
+	ret = fs_del_share(vm->fs, payload);
+	return ret == -ENOENT ? fs_del_share(vm->own_fs, payload) : ret;
 }
 
 static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char *payload, const int *fds,
@@ -191,7 +205,7 @@ void vm_request(void *arg, struct ctl_client *c, const struct ctl_req *req, cons
 		ret = request_add_share(vm, req, payload, fds, nfds);
 		break;
 	case CTL_DEL_SHARE:
-		ret = !vm->fs ? -ENODEV : is_name(req, payload) ? fs_del_share(vm->fs, payload) : -EINVAL;
+		ret = request_del_share(vm, req, payload);
 		break;
 	case CTL_RESUME:
 		ret = vcpus_resume(vm);

@@ -18,6 +18,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 #define CALL(call, reason)                                     \
 	{                                                      \
 		.nr = SYS_##call, .name = #call, .why = reason \
@@ -44,13 +48,15 @@
 
 static const struct seccomp_rule vcpu_rules[] = {
 	CALL_IF(ioctl, 1, CHECK_IS32, "run the vCPU; its state for error texts; TAP settings when the driver starts",
-		KVM_RUN, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD, TUNSETQUEUE),
+		KVM_RUN, KVM_GET_REGS, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,
+		TUNSETQUEUE),
 	CALL(write, "eventfds of devices, messages, console to a file"),
 	CALL(rt_sigreturn, "the signal that makes KVM_RUN return"),
 	CALL(epoll_ctl, "devices start and stop"),
 	CALL(read, "eventfds of devices that stop"),
 	CALL(timerfd_settime, "devices start and stop"),
-	CALL_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack", MADV_DONTNEED),
+	CALL_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack; is a DAX page missing?", MADV_DONTNEED,
+		MADV_POPULATE_READ),
 	COMMON,
 };
 

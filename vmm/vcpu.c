@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cpuid.h"
+#include "fs.h"
 #include "jail.h"
 #include "log.h"
 #include "serial.h"
@@ -34,6 +35,8 @@
 #define CR4_PAE (1ull << 5)
 #define EFER_LME (1ull << 8)
 #define EFER_LMA (1ull << 10)
+
+#define EXCEPTION_NP 11
 
 #define SELECTOR_CODE 0x10
 #define SELECTOR_DATA 0x18
@@ -241,6 +244,30 @@ static void park(struct vcpu *v)
 	pthread_mutex_unlock(&vs->lock);
 }
 
+/*
+ * A page of a file could not be had for the guest. The process that touched it gets SIGBUS: that is what Linux makes of
+ * a "segment not present" exception, which nothing else raises in a 64-bit process; in the kernel the copy that ran
+ * into it ends early. False: the exception cannot be given, since another one is on its way.
+ */
+static bool give_bus_error(struct vcpu *v)
+{
+	struct kvm_vcpu_events ev;
+
+	if (ioctl(v->fd, KVM_GET_VCPU_EVENTS, &ev) || ev.exception.injected || ev.exception.pending ||
+	    ev.interrupt.injected || ev.nmi.injected)
+		return false;
+	ev.exception.injected = 1;
+	ev.exception.nr = EXCEPTION_NP;
+	ev.exception.has_error_code = 1;
+	ev.exception.error_code = 0;
+	return ioctl(v->fd, KVM_SET_VCPU_EVENTS, &ev) == 0;
+}
+
+static bool is_dax_fault(struct vm *vm)
+{
+	return fs_dax_broken(vm->fs) || fs_dax_broken(vm->own_fs);
+}
+
 static void *run_vcpu(void *arg)
 {
 	struct vcpu *v = arg;
@@ -267,6 +294,8 @@ static void *run_vcpu(void *arg)
 				break;
 		} else if (errno == EINTR) {
 			__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+		} else if (errno == EFAULT && is_dax_fault(v->vm) && give_bus_error(v)) {
+			continue;
 		} else if (errno != EAGAIN) { /* EAGAIN: a vCPU that waits for its start */
 			int err = errno;
 

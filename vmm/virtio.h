@@ -66,11 +66,17 @@ struct virtio_ops {
 	void (*reset)(struct virtio_dev *d);
 };
 
+/* A shared memory region, with id 0 (2.10). len 0: none. */
+struct virtio_shm {
+	uint64_t gpa, len;
+};
+
 struct virtio_dev {
 	const struct virtio_ops *ops;
 	const struct gmem *mem;
 	uint32_t nqueues;
 	struct vq vq[VIRTIO_QUEUES_MAX];
+	struct virtio_shm shm;	  /* set before the device is attached, then constant */
 	uint64_t driver_features; /* as negotiated, valid from activate() */
 
 	/* transport */

@@ -5,6 +5,7 @@
  */
 #include "vm.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/plan.h"
 #include "balloon.h"
 #include "blk.h"
 #include "console.h"
@@ -29,6 +31,7 @@
 #include "vsock.h"
 
 #define DRAIN_MS 1000
+#define DAX_BASE (1ull << 38)
 #define LOADER_STACK (64u << 10)
 
 /*
@@ -74,6 +77,11 @@ static void attach(struct vm *vm, struct virtio_dev *d, const char *name)
 		log_die("cannot make the %s device: %s", name, strerror(-ret));
 }
 
+struct virtio_dev *vm_fs_of(const struct vm *vm, uint32_t flags)
+{
+	return flags & CTL_SHARE_PRIVATE ? vm->own_fs : vm->fs;
+}
+
 static void add_share(struct vm *vm, const struct option_share *s)
 {
 	char name[OPTIONS_SHARE_NAME_MAX + 1];
@@ -81,7 +89,7 @@ static void add_share(struct vm *vm, const struct option_share *s)
 
 	memcpy(name, s->name, s->name_len);
 	name[s->name_len] = '\0';
-	ret = fs_add_share(vm->fs, name, s->fd, s->flags);
+	ret = fs_add_share(vm_fs_of(vm, s->flags), name, s->fd, s->flags);
 	if (ret)
 		log_die("--share %s: %s", name, strerror(-ret));
 }
@@ -121,7 +129,7 @@ static bool wants_fs(const struct options *o)
 static unsigned int count_slots(const struct options *o)
 {
 	unsigned int n =
-		(wants_fs(o) ? 1u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
+		(wants_fs(o) ? 2u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
 
 	if (n > MMIO_SLOTS_MAX)
 		log_die("%u devices are too many: %u is the limit; use fewer --disk or --nics", n, MMIO_SLOTS_MAX);
@@ -151,18 +159,58 @@ static void create_disks(struct vm *vm, const struct options *o)
 	}
 }
 
+/* The bits of a guest physical address, of which the CPU has at least 36. */
+static unsigned int address_bits(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid(0x80000008, &a, &b, &c, &d) && (a & 0xff) >= 36 ? a & 0xff : 36;
+}
+
+/*
+ * DAX windows lie one after the other above all RAM and whatever may be added to it. A CPU whose addresses end
+ * before that, or a KVM without read-only slots, has none: files are read instead.
+ */
+static void add_window(struct vm *vm, struct virtio_dev *fs, uint64_t size, uint64_t *next)
+{
+	uint64_t gpa = *next;
+	int ret;
+
+	*next = gpa + size;
+	if (!fs || !size || !vm->kvm.readonly_mem || *next > 1ull << address_bits())
+		return;
+	ret = fs_set_window(fs, gpa, size);
+	if (!ret)
+		ret = kvm_map(&vm->kvm, gpa, size, fs_window(fs), true);
+	if (ret)
+		log_die("cannot make a DAX window of %llu MiB: %s", (unsigned long long)(size >> 20), strerror(-ret));
+}
+
+static void create_fs(struct vm *vm, const struct options *o)
+{
+	const struct gmem_region *last = &vm->mem.region[vm->mem.nregions - 1];
+	uint64_t next = (last->gpa + last->size + DAX_BASE - 1) / DAX_BASE * DAX_BASE;
+
+	vm->fs = fs_create(&vm->mem, 1);
+	add_window(vm, vm->fs, o->dax_bytes, &next);
+	attach(vm, vm->fs, "file system");
+	vm->own_fs = fs_create(&vm->mem, 1);
+	if (vm->own_fs)
+		fs_set_private(vm->own_fs, PLAN_PRIVATE_TAG);
+	add_window(vm, vm->own_fs, o->dax_own_bytes, &next);
+	attach(vm, vm->own_fs, "file system");
+	for (unsigned int i = 0; i < o->nshares; i++)
+		add_share(vm, &o->share[i]);
+}
+
 static void create_devices(struct vm *vm, const struct options *o)
 {
 	int ret = mmio_init(&vm->bus, &vm->kvm, &vm->mem, count_slots(o));
 
 	if (ret)
 		log_die("cannot make the device windows: %s", strerror(-ret));
-	if (wants_fs(o)) {
-		vm->fs = fs_create(&vm->mem, 1);
-		attach(vm, vm->fs, "file system");
-		for (unsigned int i = 0; i < o->nshares; i++)
-			add_share(vm, &o->share[i]);
-	}
+	if (wants_fs(o))
+		create_fs(vm, o);
 	if (o->agent) {
 		vm->vsock = vsock_create(&vm->mem, vm->loop, on_agent_ready, vm);
 		attach(vm, vm->vsock, "vsock");
@@ -361,6 +409,8 @@ static void start_threads(struct vm *vm)
 	if (vm->jailed)
 		jail_close();
 	ret = vm->fs ? fs_start(vm->fs, vm->jailed ? enter_fs_thread : NULL, NULL) : 0;
+	if (!ret && vm->own_fs)
+		ret = fs_start(vm->own_fs, vm->jailed ? enter_fs_thread : NULL, NULL);
 	if (ret)
 		log_die("cannot start the file server: %s", strerror(-ret));
 	if (vm->jailed)

@@ -29,11 +29,12 @@ struct vm {
 	struct loop *loop;
 	struct mmio_bus bus;
 	struct vcpus vcpus;
-	struct ctl *ctl;			 /* NULL: no control socket */
-	struct sink *sink;			 /* NULL: no console */
-	struct serial *serial;			 /* NULL: none */
-	struct virtio_dev *fs, *vsock, *balloon; /* NULL: none */
-	struct blk_worker *blk;			 /* NULL: no disks */
+	struct ctl *ctl;		    /* NULL: no control socket */
+	struct sink *sink;		    /* NULL: no console */
+	struct serial *serial;		    /* NULL: none */
+	struct virtio_dev *fs, *own_fs;	    /* shares; those that only this VM writes. NULL: none */
+	struct virtio_dev *vsock, *balloon; /* NULL: none */
+	struct blk_worker *blk;		    /* NULL: no disks */
 	struct virtio_dev *disk[OPTIONS_DISKS_MAX];
 	unsigned int ndisks;
 	struct loop_watch owner, boot_timer;
@@ -70,6 +71,9 @@ int vm_run(struct vm *vm);
  * Any thread, any number of times; the first call counts.
  */
 void vm_end(struct vm *vm, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The device for a share with these CTL_SHARE_* flags. */
+struct virtio_dev *vm_fs_of(const struct vm *vm, uint32_t flags);
 
 /* requests.c: a request on the control socket; a ctl_handler with the VM as its argument. */
 struct ctl_req;

@@ -269,15 +269,17 @@ TEST(the_root_is_a_share_and_read_only_on_both_sides)
 	CHECK_STR(host.shares[0].source, "/bundle/rootfs");
 	CHECK_STR(host.shares[0].name, "s0");
 	CHECK(host.shares[0].readonly);
+	CHECK(host.shares[0].dax);
 	CHECK_EQ(host.shares[0].mount_index, -1);
 	REQUIRE(find(OP_ROOT, 0, &item));
-	CHECK_STR(item.str[0], PLAN_SHARES "/s0");
+	CHECK_STR(item.str[0], PLAN_PRIVATE "/s0");
 	CHECK_EQ(((const struct plan_root *)item.body)->propagation, 0);
 	CHECK_EQ(count(OP_REMOUNT_ROOT), 1);
 	release();
 	COMPILE("\"root\":{\"path\":\"/abs\"}");
 	CHECK_STR(host.shares[0].source, "/abs");
 	CHECK(!host.shares[0].readonly);
+	CHECK(!host.shares[0].dax);
 	CHECK_EQ(count(OP_REMOUNT_ROOT), 0);
 	release();
 }

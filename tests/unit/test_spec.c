@@ -729,13 +729,14 @@ TEST(husks_own_annotations_are_checked)
 {
 	struct spec *s =
 		config("\"annotations\":{\"run.husk.memory\":\"256\",\"run.husk.vcpus\":\"4\",\"run.husk.debug\":"
-		       "\"true\",\"run.husk.network\":\"none\",\"run.husk.typo\":\"1\"}");
+		       "\"true\",\"run.husk.network\":\"none\",\"run.husk.dax\":\"all\",\"run.husk.typo\":\"1\"}");
 
 	REQUIRE(s);
 	CHECK_EQ(s->husk.memory.v, 256);
 	CHECK_EQ(s->husk.vcpus.v, 4);
 	CHECK(s->husk.debug.v);
 	CHECK_EQ(s->husk.network, HUSK_NET_NONE);
+	CHECK_EQ(s->husk.dax, HUSK_DAX_ALL);
 	CHECK_EQ(s->warnings.n, 1);
 	CHECK_CONTAINS(s->warnings.v[0], "run.husk.typo");
 	spec_free(s);
@@ -744,6 +745,7 @@ TEST(husks_own_annotations_are_checked)
 	CHECK_REFUSED("\"annotations\":{\"run.husk.vcpus\":\"0\"}", "is not a number from 1 to 254");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.debug\":\"yes\"}", "neither true nor false");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.network\":\"host\"}", "neither auto nor none");
+	CHECK_REFUSED("\"annotations\":{\"run.husk.dax\":\"some\"}", "neither auto, none nor all");
 }
 
 TEST(the_vm_object_is_checked)
