@@ -498,7 +498,10 @@ static int wait_boot(struct work *w, struct error *err)
 	if (w->pod.joins || poll(&p, 1, PROBE_AFTER_MS) != 0)
 		return 0;
 	error_set(err, 0, "the guest does not boot");
-	return explain_kvm(w, err) ? -1 : 0;
+	if (explain_kvm(w, err))
+		return -1;
+	*err = (struct error){ 0 }; /* it takes its time, that's all */
+	return 0;
 }
 
 static int run_create_hooks(struct work *w, struct error *err)
