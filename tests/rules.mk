@@ -128,8 +128,16 @@ check-guest-all: all test-tools | $(deps_check_stamp) ## check-guest with its sl
 check-runc: test-tools | $(deps_check_stamp) ## the cases that need no VM, with runc
 	@RUNTIME=runc SUITE_TIMEOUT=1500 tests/run-bats --filter-tags '!vm,!slow' $(guest_bats)
 
-check-clients: all test-tools | $(deps_check_stamp) ## Docker, containerd and podman with husk
-	@RUNTIME=husk tests/run-bats $(client_bats)
+build/debian.tar: tests/clients/mkdebian
+	@tests/clients/mkdebian $@
+
+check-clients: all test-tools build/debian.tar | $(deps_check_stamp) ## Docker, compose, containerd and podman: the same matrix with husk and with runc
+	@st=0; for r in husk runc; do \
+		RUNTIME=$$r CASE_TIMEOUT=900 SUITE_TIMEOUT=14400 tests/run-bats $(client_bats) || st=1; \
+	done; exit $$st
+
+check-clients-quick: all test-tools | $(deps_check_stamp) ## a representative part of check-clients with husk, some minutes
+	@RUNTIME=husk SUITE_TIMEOUT=900 tests/run-bats --filter-tags quick $(client_bats)
 
 bench: all | $(deps_check_stamp) ## measure against the peers
 	@tests/bench/run
@@ -137,9 +145,9 @@ bench: all | $(deps_check_stamp) ## measure against the peers
 soak: all | $(deps_check_stamp) ## long load with random kills
 	@tests/soak
 
-STAGES ?= unit san fuzz static format host guest runc $(if $(client_bats),clients)
-check: | $(deps_check_stamp) ## all of: unit san fuzz static format host guest runc clients (STAGES="...")
+STAGES ?= unit san fuzz static format host guest runc $(if $(client_bats),clients-quick)
+check: | $(deps_check_stamp) ## all of: unit san fuzz static format host guest runc clients-quick (STAGES="...")
 	@MAKE='$(MAKE)' tests/check $(STAGES)
 
 .PHONY: unit-bins test-tools check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-host check-guest \
-	check-runc check-clients bench soak check
+	check-runc check-clients check-clients-quick bench soak check
