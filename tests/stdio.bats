@@ -261,15 +261,11 @@ size_script() {
 	command -v script >/dev/null || skip "no script(1)"
 	size_script
 	container '.process.terminal = true' 'size-wait "28 88"; echo ready; read a; echo "got $a"; exit 5'
-	mkfifo "$T/keys"
-	exec 6<>"$T/keys"
-	background script -qec "stty rows 28 cols 88; exec $RUNTIME_BIN --root $ROOT run -b $B $C" /dev/null <"$T/keys" >"$T/x" 2>&1 6>&-
-	poll 30 file_has "$T/x" ready
-	printf 'typed\r' >&6
-	rc=0
-	wait "$JOB" || rc=$?
+	terminal_start 28 88 "exec $RUNTIME_BIN --root $ROOT run -b $B $C"
+	poll 30 file_has "$T/tty" ready
+	printf 'typed\r' >&7
+	terminal_end
 	is "$rc" 5
-	out=$(tr -d '\r' <"$T/x")
 	fact isatty 111
 	fact size 28x88
 	has_line "$out" 'got typed'
@@ -280,10 +276,8 @@ size_script() {
 	size_script
 	container . 'sleep 1000'
 	launch
-	rc=0
-	script -qec "stty rows 29 cols 89; exec $RUNTIME_BIN --root $ROOT exec -t $C sh -c 'size-wait \"29 89\"; exit 6'" /dev/null </dev/null >"$T/x" 2>&1 3>&- || rc=$?
+	terminal 29 89 "exec $RUNTIME_BIN --root $ROOT exec -t $C sh -c 'size-wait \"29 89\"; exit 6'"
 	is "$rc" 6
-	out=$(tr -d '\r' <"$T/x")
 	fact isatty 111
 	fact size 29x89
 }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # husk install and uninstall: on files below a root of their own; no VM, no engine runs.
 
+# bats file_tags=quick
+
 load ../lib/common
 
 local_setup() {

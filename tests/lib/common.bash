@@ -179,6 +179,25 @@ background() {
 	JOBS+=("$JOB")
 }
 
+# terminal ROWS COLS CMD: a shell command on a terminal of that size; what it prints is in $out without carriage
+# returns, its status in $rc. terminal_start and terminal_end are its halves: in between, the terminal is $(<"$T/pty")
+# and fd 7 its keyboard, which stays open, because script(1) types a NUL when its own input ends.
+terminal() {
+	terminal_start "$@"
+	terminal_end
+}
+terminal_start() {
+	[ -p "$T/keys" ] || mkfifo "$T/keys"
+	exec 7<>"$T/keys"
+	background script -qefc "tty >$T/pty; stty rows $1 cols $2; $3" /dev/null <&7 >"$T/tty" 2>&1 7>&-
+}
+terminal_end() {
+	rc=0
+	wait "$JOB" || rc=$?
+	exec 7>&-
+	out=$(tr -d '\r' <"$T/tty")
+}
+
 status_of() {
 	local s
 	s=$(rt state "${1:-$C}" 2>&1) || { echo unknown; return; }
