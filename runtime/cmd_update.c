@@ -10,6 +10,7 @@
 
 #include "../oci/compile.h"
 #include "cgroup.h"
+#include "guest_stats.h"
 #include "husk.h"
 #include "options.h"
 #include "size_parse.h"
@@ -116,6 +117,42 @@ static int update_vcpus(struct session *s, const struct spec_resources *r, uint3
 	return session_request(s, WIRE_CPUS, &n, sizeof(n), deadline, NULL, err);
 }
 
+/*
+ * memory.checkBeforeUpdate, of this document or else of config.json: a limit below what is in use is refused, where the
+ * guest's kernel would reclaim and then kill. As in runc, a use that grows meanwhile is not seen.
+ */
+static int check_use(const struct container *c, struct session *s, const struct spec_resources *r, uint64_t deadline,
+		     struct error *err)
+{
+	struct opt_bool wanted = r->memory.check_before_update;
+	struct guest_stats *g;
+	uint64_t used;
+
+	if (!r->memory.limit.set || r->memory.limit.v <= 0)
+		return 0;
+	if (!wanted.set) {
+		struct spec *spec = NULL;
+
+		if (container_spec(c, &spec, err) < 0)
+			return -1;
+		wanted = spec->lin.resources.memory.check_before_update;
+		spec_free(spec);
+	}
+	if (!wanted.set || !wanted.v)
+		return 0;
+	g = guest_stats_read(s, c->id, deadline, err);
+	if (!g)
+		return -1;
+	used = guest_stats_number(g, "memory.current");
+	guest_stats_free(g);
+	if ((uint64_t)r->memory.limit.v > used)
+		return 0;
+	return error_set(err, 0,
+			 "memory limit of %" PRId64 " bytes refused (checkBeforeUpdate): %" PRIu64
+			 " bytes are in use; free some, or take a larger limit",
+			 r->memory.limit.v, used);
+}
+
 static int apply(struct container *c, const struct spec_resources *r, struct error *err)
 {
 	uint64_t deadline = mono_ns() + UPDATE_NS, extra = (uint64_t)VM_HOST_EXTRA_MIB << 20, limit;
@@ -141,8 +178,11 @@ static int apply(struct container *c, const struct spec_resources *r, struct err
 		buf_free(&plan);
 		return -1;
 	}
-	session_put_plan(s, plan.data, plan.len);
-	rc = session_request(s, WIRE_UPDATE, NULL, 0, deadline, NULL, err);
+	rc = check_use(c, s, r, deadline, err);
+	if (!rc) {
+		session_put_plan(s, plan.data, plan.len);
+		rc = session_request(s, WIRE_UPDATE, NULL, 0, deadline, NULL, err);
+	}
 	if (!rc)
 		rc = update_vcpus(s, r, st.vcpus, deadline, err);
 	session_free(s);

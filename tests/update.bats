@@ -107,6 +107,28 @@ limit() { rt exec "$C" cat "/sys/fs/cgroup/$1" </dev/null; }
 	is "$(limit cpu.max)" "50000 100000"
 }
 
+# bats test_tags=slow
+@test "checkBeforeUpdate: a limit below what is in use is refused, and nothing changes or dies" {
+	runc_fault "does not know checkBeforeUpdate"
+	limited
+	must rt exec "$C" dd if=/dev/zero of=/dev/shm/held bs=1M count=30
+	echo '{"memory": {"limit": 20971520, "checkBeforeUpdate": true}, "pids": {"limit": 9}}' >"$T/r.json"
+	must_fail rt update --resources "$T/r.json" "$C"
+	has "$err" "in use"
+	is "$(limit memory.max)" $((128 * MIB))
+	is "$(limit pids.max)" 64
+	echo '{"memory": {"limit": 62914560, "checkBeforeUpdate": true}}' >"$T/r.json"
+	must rt update --resources "$T/r.json" "$C"
+	is "$(limit memory.max)" 62914560
+	rt delete --force "$C"
+	# asked for by config.json
+	given '.linux.resources.memory.checkBeforeUpdate = true'
+	launch
+	must_fail rt update --memory 4096 "$C"
+	has "$err" "in use"
+	is "$(status_of)" running
+}
+
 @test "update of an unknown or stopped container is an error" {
 	must_fail rt update --pids-limit 10 "$C"
 	has "$err" "does not exist"
