@@ -111,6 +111,7 @@ static void on_frame(void *arg, const struct frame *f)
 
 	if (f->h.type == WIRE_OOM) {
 		x->oom = true;
+		oom_tell_now(&x->oom_tell);
 		return;
 	}
 	if (!x->starting)
@@ -204,6 +205,8 @@ void proxy_reap(struct proxy *x)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (oom_tell_reaped(&x->oom_tell, pid))
+			continue;
 		if (pid == x->vmm) {
 			x->vmm = 0;
 			x->vmm_status = status;
@@ -275,6 +278,7 @@ static void proxy_end(struct proxy *x)
 		if (fd >= 0)
 			close(fd);
 	}
+	oom_tell_finish(&x->oom_tell);
 	net_stop(&x->net, x->p->host->net == HOST_NET_PATH);
 	status = pump_status(&x->pump);
 	proxy_stop_vmm(x);
@@ -298,6 +302,7 @@ void proxy_main(const struct proxy_params *p)
 		.log_fd = -1,
 		.tee = -1,
 		.net.sock = -1,
+		.oom_tell.dir = -1,
 	};
 	x->timeline.ns[STEP_CREATE] = p->t_begin;
 	x->timeline.ns[STEP_PROXY] = mono_ns();

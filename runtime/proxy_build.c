@@ -280,6 +280,7 @@ static void vm_start(struct proxy *x)
 	close(cfg.files->initrd_fd);
 	if (x->vmm < 0)
 		fail(x, &err, 0);
+	oom_tell_vmm(&x->oom_tell);
 }
 
 /* Wait until fd is readable, with an eye on the VMM, its log, and the command that waits for us. */
@@ -464,6 +465,7 @@ static void host_namespaces(struct proxy *x)
 	check(x, namespaces_join(x->p->ns, &err), &err);
 	if (x->p->wait_placed)
 		expect(x, SYNC_PLACED);
+	oom_tell_open(&x->oom_tell);
 	if ((x->p->ns->new_flags & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
 		check(x, error_set(&err, errno, "cannot make a cgroup namespace"), &err);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

@@ -6,6 +6,7 @@
 #include "evloop.h"
 #include "hostsock.h"
 #include "net.h"
+#include "oom_tell.h"
 #include "proxy.h"
 #include "pump.h"
 #include "timeline.h"
@@ -33,6 +34,7 @@ struct proxy {
 	struct pump pump;
 	struct net net;
 	struct hostsock hostsock;
+	struct oom_tell oom_tell;
 	struct timeline timeline;
 
 	int starter; /* connection that waits for the start, or -1: the sync pair */

@@ -63,6 +63,20 @@ lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 	poll 20 file_has "$T/events" '"type": *"oom"'
 }
 
+@test "an OOM kill is counted in the container's cgroup on the host, where engines look; its limit stays" {
+	need_cgroup2
+	container '.linux.resources.memory = {limit: 67108864}' 'echo up; inside alloc 300; echo "status=$?"; sleep 1000'
+	create
+	max=$(cgroup_file memory.max)
+	must rt start "$C"
+	wait_output status= 60
+	counted() { cgroup_file memory.events | grep -q '^oom_kill [1-9]'; }
+	poll 10 counted
+	back() { [ "$(cgroup_file memory.max)" = "$max" ]; }
+	poll 10 back
+	status_is running
+}
+
 @test "events of an unknown container, and of one that has stopped, are errors" {
 	must_fail rt events --stats "$C"
 	has "$err" "does not exist"
