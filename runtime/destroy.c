@@ -12,6 +12,7 @@
 #include "cgroup.h"
 #include "hooks.h"
 #include "launch.h"
+#include "net_clean.h"
 #include "pod.h"
 #include "util.h"
 
@@ -46,6 +47,15 @@ void kill_hard(struct container *c, unsigned int ms)
 	c->alive = process_alive(s->pid, s->pid_start);
 }
 
+/* The network of a VM that others use is not this container's. */
+static void network_clean(const struct container *c, const struct spec *spec)
+{
+	const struct spec_namespace *n = spec ? &spec->lin.ns[NS_NETWORK] : NULL;
+
+	if (n && n->present && n->path && (!c->state->vm_id || !strcmp(c->state->vm_id, c->id)))
+		net_clean(n->path);
+}
+
 int destroy(struct container *c, const struct spec *spec, struct error *err)
 {
 	CLEAN_FREE char *json = NULL, *bundle = NULL;
@@ -62,6 +72,7 @@ int destroy(struct container *c, const struct spec *spec, struct error *err)
 			if (c->state->vm_id && strcmp(c->state->vm_id, c->id))
 				pod_leave(c);
 			kill_hard(c, 5000);
+			network_clean(c, spec);
 			cgroup_from_dirs(&cg, &c->state->cgroups);
 			if (state_extra(c->state, EXTRA_CGROUPS_PLANNED)) {
 				cgroup_remove_unused(&cg);

@@ -387,6 +387,7 @@ talks() { [ "$(ip netns exec "$TOKEN" netpeer talk 198.51.100.2 7000 500000)" = 
 	kill -9 "$PID"
 	wait_status stopped
 	must rt delete "$C"
+	is "$(tc -n "$TOKEN" filter show dev eth0 ingress)" ""
 	must rt run -b "$B" "$C"
 	has_line "$out" pinged
 }
