@@ -54,7 +54,7 @@ static int program_load(const struct bpf_insn *match, unsigned int n, int map)
 	};
 	/* clang-format off */
 	const struct bpf_insn tail[] = {
-		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = R1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ .code = BPF_LD | BPF_DW, .dst_reg = R1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map }, /* BPF_IMM is 0 */
 		{ .code = 0 },
 		MOVE(R2, R10),
 		ADD_IMM(R2, -4),
