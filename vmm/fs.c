@@ -227,11 +227,11 @@ static int set_up(struct fs_worker *w)
 	err = fs_cred_init(w);
 	if (err)
 		return err;
-	if (fs->enter)
-		fs->enter(fs->enter_arg);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epoll < 0)
 		return -errno;
+	if (fs->enter)
+		fs->enter(fs->enter_arg);
 	watch(w, fs->stop, EPOLLIN, EVENT_STOP);
 	if (w->index == 0)
 		watch(w, fs->wait, EPOLLIN | EPOLLET, EVENT_WAIT);

@@ -36,12 +36,11 @@ static int thread_caps(bool set, struct __user_cap_data_struct data[2])
 
 static void set_effective(struct fs_worker *w, bool fsetid)
 {
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = w->cred.effective[0], .permitted = w->cred.permitted[0] },
+		{ .effective = w->cred.effective[1], .permitted = w->cred.permitted[1] },
+	};
 
-	if (thread_caps(false, data))
-		return;
-	data[0].effective = w->cred.effective[0];
-	data[1].effective = w->cred.effective[1];
 	if (!fsetid)
 		data[CAP_TO_INDEX(CAP_FSETID)].effective &= ~CAP_TO_MASK(CAP_FSETID);
 	thread_caps(true, data);
@@ -70,6 +69,8 @@ int fs_cred_init(struct fs_worker *w)
 		return err;
 	c->effective[0] = data[0].effective;
 	c->effective[1] = data[1].effective;
+	c->permitted[0] = data[0].permitted;
+	c->permitted[1] = data[1].permitted;
 	c->has_fsetid = HAS(c->effective, CAP_FSETID);
 	c->can_switch = HAS(c->effective, CAP_SETUID) && HAS(c->effective, CAP_SETGID);
 	c->uid = (uid_t)setfsuid((uid_t)-1);

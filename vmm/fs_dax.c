@@ -103,7 +103,6 @@ static void cover(struct fs *fs, uint32_t first, uint32_t n, int fd, uint64_t of
 		log_line("the DAX window cannot be mapped: %s", strerror(errno));
 		abort();
 	}
-	madvise(at, (uint64_t)n * FS_DAX_UNIT, MADV_DONTDUMP);
 }
 
 /* Take what one unit shows out of the books. window_lock held; the caller covers it. */

@@ -436,6 +436,14 @@ int fs_inode_adopt(struct fs *fs, uint16_t share, struct fs_inode *dir, int fd, 
 	return err;
 }
 
+/* All opening is by openat2(), so that the filter need not know another call: like openat(). */
+int fs_openat2(int dir, const char *path, unsigned int flags, unsigned int mode)
+{
+	struct open_how how = { .flags = flags, .mode = mode };
+
+	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+}
+
 /*
  * In the root of a procfs: is this the VMM itself, or one of its threads? They answer to their own process, so what is
  * denied elsewhere (mem, maps) would be open here, and the guest could write the VMM's memory.
@@ -451,7 +459,7 @@ static bool proc_hides(const struct fs_inode *dir, const char *name)
 	if (strlen(name) > 10 || readlinkat(dir->fd, "self", self, sizeof(self) - 1) <= 0)
 		return true;
 	snprintf(path, sizeof(path), "%s/status", name);
-	fd = openat(dir->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = fs_openat2(dir->fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return errno != ENOENT;
 	n = read(fd, buf, sizeof(buf) - 1);
@@ -558,9 +566,9 @@ int fs_inode_open(struct fs *fs, const struct fs_inode *i, int flags)
 	if (fd)
 		return fd;
 	/* Following the link in /proc/self/fd leads to the file that the descriptor is, whatever its name is now. */
-	fd = openat(fs_proc_fd, name.s, flags | O_CLOEXEC | O_NOCTTY);
+	fd = fs_openat2(fs_proc_fd, name.s, (unsigned int)flags | O_CLOEXEC | O_NOCTTY, 0);
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE) && fs_evict(fs, 64))
-		fd = openat(fs_proc_fd, name.s, flags | O_CLOEXEC | O_NOCTTY);
+		fd = fs_openat2(fs_proc_fd, name.s, (unsigned int)flags | O_CLOEXEC | O_NOCTTY, 0);
 	if (fd < 0) {
 		fd = -errno;
 		fs_fd_unreserve(fs);

@@ -112,7 +112,7 @@ struct fs_cred {
 	bool can_switch; /* has CAP_SETUID and CAP_SETGID */
 	bool keeps_caps; /* changing the fsuid leaves the capabilities alone */
 	bool has_fsetid;
-	uint32_t effective[2];
+	uint32_t effective[2], permitted[2];
 };
 
 struct fs;
@@ -292,6 +292,9 @@ bool fs_inode_is(const struct fs *fs, const struct fs_inode *i, const struct sta
 
 /* O_PATH descriptor of one name in a directory, symbolic links not followed. fd or -errno. */
 int fs_open_path(int dir, const char *name);
+
+/* openat() by openat2(2), with nothing resolved differently. */
+int fs_openat2(int dir, const char *path, unsigned int flags, unsigned int mode);
 
 /* Descriptor that can be read or written, for a regular file or directory only: devices, fifos and sockets are never
  * opened. flags: O_*. fd or -errno. Counted: close by fs_fd_close(). */

@@ -134,7 +134,7 @@ static int reply_created(struct fs_req *r, int fd, int flags, struct create_out 
 
 	if (err)
 		goto fail;
-	path = openat(fs_proc_fd, name.s, O_PATH | O_CLOEXEC);
+	path = fs_openat2(fs_proc_fd, name.s, O_PATH | O_CLOEXEC, 0);
 	if (path < 0) {
 		err = -errno;
 		fs_fd_unreserve(r->fs);
@@ -247,7 +247,8 @@ int fs_op_tmpfile(struct fs_req *r)
 	if (err)
 		return err;
 	flags &= ~O_TRUNC;
-	fd = openat(r->node->fd, ".", flags | O_TMPFILE | O_CLOEXEC | ((int)in->flags & O_EXCL), in->mode & 07777);
+	fd = fs_openat2(r->node->fd, ".", (unsigned int)(flags | O_TMPFILE | O_CLOEXEC) | (in->flags & O_EXCL),
+			in->mode & 07777);
 	if (fd < 0) {
 		err = -errno;
 		fs_fd_unreserve(r->fs);
@@ -290,7 +291,7 @@ int fs_op_flush(struct fs_req *r)
 		fs_locks_flush(r->fs, r->node, in->lock_owner);
 	/* Network file systems tell a failed write at close. */
 	if (h->flags & FS_H_WRITE) {
-		fd = dup(h->fd);
+		fd = fcntl(h->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd >= 0 && close(fd) && errno != EINTR)
 			err = -errno;
 	}

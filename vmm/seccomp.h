@@ -28,7 +28,8 @@ struct seccomp_rule {
 	uint32_t nr;
 	const char *name;
 	const char *why;
-	bool rare; /* needed in cases that no test can bring about; `why` tells which */
+	bool rare;	      /* needed in cases that the tests cannot bring about reliably; `why` tells which */
+	uint16_t rare_values; /* the same of single values, as bits */
 	enum seccomp_check check;
 	uint8_t arg;
 	uint8_t nvalues;

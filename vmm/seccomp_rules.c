@@ -14,6 +14,7 @@
 #include <linux/kvm.h>
 #include <linux/prctl.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -38,26 +39,44 @@
 		}                                                                              \
 	}
 
-/* What every thread does. */
-#define COMMON                                                                                                      \
-	CALL(futex, "locks and conditions between threads"), CALL(close, "descriptors come and go"),                \
-		CALL(brk, "malloc"), CALL_IF(mmap, 2, CHECK_NO_BITS, "malloc; never executable", PROT_EXEC),        \
-		CALL_IF(mprotect, 2, CHECK_NO_BITS, "malloc; never executable", PROT_EXEC), CALL(munmap, "malloc"), \
-		CALL(rt_sigprocmask, "end of a thread"), CALL(exit, "end of a thread"),                             \
-		CALL(exit_group, "end of the VM"), CALL(clock_gettime, "where the vDSO has no clock")
+#define RARE_IF(call, argument, how, reason, ...)                                                            \
+	{                                                                                                    \
+		.nr = SYS_##call, .name = #call, .why = reason, .rare = true, .check = how, .arg = argument, \
+		.nvalues = sizeof((uint64_t[]){ __VA_ARGS__ }) / 8, .value = {                               \
+			__VA_ARGS__                                                                          \
+		}                                                                                            \
+	}
+
+/* No thread makes memory executable: mprotect is nobody's, and mmap only without PROT_EXEC. */
+#define COMMON                                                                                               \
+	CALL(futex, "locks and conditions between threads"), RARE(close, "descriptors come and go"),         \
+		RARE(clock_gettime, "where the vDSO has no clock"), RARE(brk, "malloc grows, free shrinks"), \
+		RARE_IF(mmap, 2, CHECK_NO_BITS, "malloc of large pieces, DAX; never executable", PROT_EXEC), \
+		RARE(munmap, "free of large pieces"), RARE(rt_sigprocmask, "end of a thread that cannot go on")
+
+#define THREAD_END RARE(exit, "end of a thread that cannot go on")
+#define THREAD_MEMORY RARE_IF(madvise, 2, CHECK_IS32, "end of a thread: its stack; tables that shrink", MADV_DONTNEED)
 
 static const struct seccomp_rule vcpu_rules[] = {
-	CALL_IF(ioctl, 1, CHECK_IS32, "run the vCPU; its state for error texts; TAP settings when the driver starts",
-		KVM_RUN, KVM_GET_REGS, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD,
-		TUNSETQUEUE),
+	{ .nr = SYS_ioctl,
+	  .name = "ioctl",
+	  .why = "run the vCPU; its state for error texts; TAP settings when the driver starts, and for more than one "
+		 "pair of queues; a fault for the guest when a mapped file was cut short",
+	  .check = CHECK_IS32,
+	  .arg = 1,
+	  .nvalues = 7,
+	  .value = { KVM_RUN, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD, TUNSETQUEUE, KVM_GET_VCPU_EVENTS,
+		     KVM_SET_VCPU_EVENTS },
+	  .rare_values = 7u << 4 },
 	CALL(write, "eventfds of devices, messages, console to a file"),
 	CALL(rt_sigreturn, "the signal that makes KVM_RUN return"),
 	CALL(epoll_ctl, "devices start and stop"),
 	CALL(read, "eventfds of devices that stop"),
-	CALL(timerfd_settime, "devices start and stop"),
-	CALL_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack; is a DAX page missing?", MADV_DONTNEED,
-		MADV_POPULATE_READ),
+	RARE(timerfd_settime, "the stream device is reset while a time limit runs"),
+	RARE_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack; is a page of a mapped file missing?",
+		MADV_DONTNEED, MADV_POPULATE_READ),
 	COMMON,
+	THREAD_END,
 };
 
 static const struct seccomp_rule loop_rules[] = {
@@ -70,46 +89,39 @@ static const struct seccomp_rule loop_rules[] = {
 	CALL(writev, "frames to a TAP"),
 	CALL(epoll_ctl, "watches"),
 	CALL_IF(madvise, 2, CHECK_IS32, "memory given back by the balloon", MADV_DONTNEED),
+	CALL(exit_group, "end of the VM"),
 	CALL(getrandom, "random device"),
 	CALL(timerfd_settime, "time limits of streams"),
-	CALL(shutdown, "half-closed streams"),
+	RARE(shutdown, "streams that one side ends before the other"),
 	CALL(accept4, "clients of the control socket"),
 	CALL_IF(getsockopt, 2, CHECK_IS32, "who the client is", SO_PEERCRED),
-	CALL_IF(fcntl, 1, CHECK_IS32, "a new share or disk", F_GETFL, F_GETFD, F_DUPFD_CLOEXEC),
 	CALL(eventfd2, "a new device"),
 	CALL_IF(ioctl, 1, CHECK_IS32, "a new device: its events; its TAP", KVM_IOEVENTFD, KVM_IRQFD, TUNSETVNETHDRSZ,
 		BLKGETSIZE64),
 	CALL(statx, "a new share"),
-	CALL(newfstatat, "a new share"),
+	CALL(newfstatat, "a disk's new size"),
 	CALL(fstatfs, "a new share"),
-	CALL(nanosleep, "the end of a share waits for requests in it"),
-	CALL(clock_nanosleep, "the end of a share waits for requests in it"),
-	CALL(tgkill, "pause"),
+	RARE(clock_nanosleep, "the end of a share waits for requests in it"),
+	CALL_IF(tgkill, 2, CHECK_IS32, "pause: the signal that makes KVM_RUN return", SIGUSR1),
 	CALL(getpid, "pause"),
-	CALL(rt_sigreturn, "the end"),
-	CALL(poll, "the last bytes of streams and console at the end"),
+	RARE(poll, "streams and console that did not take all at the end"),
 	COMMON,
 };
 
 static const struct seccomp_rule fs_rules[] = {
 	CALL(epoll_wait, "requests"),
-	CALL(read, "eventfds"),
+	RARE(read, "a share that holds /proc: which process an entry is"),
 	CALL(write, "eventfds, messages"),
 	CALL(preadv2, "read of a file"),
 	CALL(pwritev2, "write of a file"),
-	CALL(preadv, "read of a file"),
-	CALL(pwritev, "write of a file"),
-	CALL(openat2, "one name beneath a directory of a share"),
-	CALL(openat, "a file that is known, by its descriptor"),
+	CALL(openat2, "one name beneath a directory of a share; a file that is known, by its descriptor"),
 	CALL(statx, "attributes"),
-	CALL(newfstatat, "attributes"),
 	CALL(getdents64, "directories"),
 	CALL(readlinkat, "symbolic links; present names of known files"),
 	CALL(setfsuid, "what is created belongs to the caller"),
 	CALL(setfsgid, "what is created belongs to the caller"),
 	CALL(umask, "modes of what is created"),
 	CALL(capset, "CAP_FSETID off and on"),
-	CALL(capget, "CAP_FSETID off and on"),
 	CALL(lseek, "holes and data"),
 	CALL(ftruncate, "sizes"),
 	CALL(truncate, "sizes"),
@@ -118,7 +130,6 @@ static const struct seccomp_rule fs_rules[] = {
 	CALL(fchownat, "owners"),
 	CALL(utimensat, "times"),
 	CALL(unlinkat, "names"),
-	CALL(renameat, "names"),
 	CALL(renameat2, "names, exchanged or not replaced"),
 	CALL(linkat, "names"),
 	CALL(symlinkat, "names"),
@@ -134,18 +145,14 @@ static const struct seccomp_rule fs_rules[] = {
 	CALL(fstatfs, "free space"),
 	CALL(copy_file_range, "copies"),
 	CALL(flock, "locks"),
-	CALL_IF(fcntl, 1, CHECK_IS32, "locks; direct I/O and append of an open file", F_OFD_SETLK, F_OFD_GETLK, F_GETFL,
-		F_SETFL, F_DUPFD_CLOEXEC),
+	CALL_IF(fcntl, 1, CHECK_IS32, "locks; the root of a share; a descriptor whose close tells errors", F_OFD_SETLK,
+		F_OFD_GETLK, F_DUPFD_CLOEXEC),
 	CALL_IF(ioctl, 1, CHECK_IS32, "inode flags", FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR),
-	CALL(dup, "a descriptor whose close tells errors of writing"),
 	CALL(epoll_ctl, "waiting for requests"),
-	CALL(epoll_create1, "waiting for requests"),
-	CALL(madvise, "buffers given back"),
-	CALL(getrandom, "generations of node ids; malloc"),
-	CALL(nanosleep, "waiting for a lock"),
-	CALL(clock_nanosleep, "waiting for a lock"),
-	CALL(sched_yield, "waiting for another thread"),
+	RARE(sched_yield, "waiting for another thread"),
+	THREAD_MEMORY,
 	COMMON,
+	THREAD_END,
 };
 
 static const struct seccomp_rule blk_rules[] = {
@@ -159,8 +166,9 @@ static const struct seccomp_rule blk_rules[] = {
 	CALL(epoll_ctl, "queues come and go"),
 	CALL(read, "its wake-up"),
 	CALL(write, "interrupts, messages"),
-	CALL_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack", MADV_DONTNEED),
+	THREAD_MEMORY,
 	COMMON,
+	THREAD_END,
 };
 
 size_t seccomp_rules(enum thread_kind kind, const struct seccomp_rule **rules)
