@@ -14,7 +14,9 @@ PREFIX ?= /usr/local
 STATIC ?= 1
 DEPS ?= 1
 SAN ?=
-B := $(if $(SAN),build-san,build)
+# 1: husk-vmm with a hole in its wall, for tests/breach.bats
+BREACH ?=
+B := $(if $(BREACH),build-breach,$(if $(SAN),build-san,build))
 
 , := ,
 VERSION := $(file < VERSION)
@@ -31,7 +33,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=un
 # Per part: extra flags, libraries, how it is linked
 CFLAGS_oci :=
 CFLAGS_runtime :=
-CFLAGS_vmm := -Wconversion -Wno-sign-conversion
+CFLAGS_vmm := -Wconversion -Wno-sign-conversion $(if $(BREACH),-DHUSK_TEST_BREACH)
 CFLAGS_agent := -Wconversion -Wno-sign-conversion
 
 static := $(if $(SAN),,$(filter 1,$(STATIC)))
@@ -51,6 +53,7 @@ parts := oci runtime vmm agent
 src = $(wildcard $(1)/*.c)
 # code of the agent that the runtime uses as well
 shared_runtime := $(B)/obj/agent/duplex.o $(B)/obj/agent/steer.o
+shared_vmm := $(if $(BREACH),$(B)/obj/tests/breach/breach.o)
 objs = $(patsubst $(1)/%.c,$(B)/obj/$(1)/%.o,$(call src,$(1))) $(shared_$(1))
 lib_objs = $(filter-out %/main.o,$(call objs,$(1)))
 
@@ -168,7 +171,7 @@ uninstall: ## remove what install put there
 	for m in $(wildcard docs/man/*.[1-9]); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 
 clean: ## remove all outputs (not the caches under ~/.cache/husk)
-	rm -rf build build-san build-fuzz
+	rm -rf build build-san build-fuzz build-breach
 
 demo: all ## run a container in its own micro-VM and show what happened
 	@tests/demo

@@ -82,6 +82,7 @@ c_hdr := $(wildcard $(addsuffix /*.h,$(parts) rootfs tests/*))
 
 check-static: $(B)/version.h | $(deps_check_stamp) ## clang-tidy, cppcheck, shellcheck
 	@LANG_FLAGS='$(LANG_FLAGS)' tests/run-static $(c_src)
+	@tests/run-claims docs/threat-model.md
 
 check-format: | $(deps_check_stamp) ## clang-format, line length, first lines
 	@tests/run-format $(c_src) $(c_hdr)
@@ -92,7 +93,7 @@ format: | $(deps_check_stamp) ## bring the C files into the project's style
 # ---- with guests, in a KVM host ----
 
 # programs of the suites; static, because most of them run inside containers
-bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer fs_suite maptouch)
+bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer fs_suite maptouch ctlcall)
 
 build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
@@ -100,15 +101,31 @@ build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 build/tests/bench/%: tests/bench/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
 
+# which lines of the VMM's filters are used
+build/tests/tools/calls: tests/tools/calls.c vmm/seccomp.c vmm/seccomp_rules.c vmm/seccomp.h $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $(filter %.c,$^) && mv $@.new $@
+bats_tools += build/tests/tools/calls
+
+# husk-vmm with a hole in its wall
+$(B)/obj/tests/breach/breach.o: tests/breach/breach.c $(OBJ_DEPS)
+	$(COMPILE) $(CC) $(BASE) $(WARN) $(HARDEN) $(SANFLAGS) -fPIE $(CFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+ifeq ($(BREACH),)
+build-breach/husk-vmm: FORCE
+	@$(MAKE) --no-print-directory BREACH=1 SAN= DEPS=0 $@
+bats_tools += build-breach/husk-vmm
+endif
+
 # Guests without an operating system: loaded where a kernel would be, no library, no vector registers.
-GUEST_FLAGS := -std=gnu11 -O1 -ffreestanding -fno-builtin -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small \
+GUEST_FLAGS := -I. -std=gnu11 -O1 -ffreestanding -fno-builtin -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small \
 	-fno-stack-protector -fcf-protection=none -Wall -Wextra -Werror -nostdlib -static \
 	-Wl,-Ttext-segment=0x1000000,--build-id=none,-z,noexecstack,-z,norelro,-z,max-page-size=4096
 
 build/tests/guest/%: tests/guest/%.c tests/guest/bare.h $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(GUEST_FLAGS) -o $@.new $< && mv $@.new $@
 
-bats_tools += build/tests/guest/hostile
+bats_tools += build/tests/guest/hostile build/tests/guest/breach
+build/tests/guest/breach: tests/breach/breach.h
 
 # the semantics of a file system, on whatever directory it is given
 build/tests/tools/fs_suite: $(wildcard tests/fs/*.c tests/fs/*.h) $(OBJ_DEPS)

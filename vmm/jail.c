@@ -47,6 +47,9 @@
 
 #include "log.h"
 #include "seccomp.h"
+#ifdef HUSK_TEST_BREACH
+#include "tests/breach/breach.h"
+#endif
 
 #define MAP_MAX 4096u
 /*
@@ -214,6 +217,18 @@ static void isolate_user(void)
 		log_die("cannot make the jail: gid_map: %s", strerror(errno));
 }
 
+void jail_detach(int fd)
+{
+	int tree =
+		(int)syscall(SYS_open_tree, fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0)
+		return;
+	if (dup3(tree, fd, O_CLOEXEC) < 0)
+		log_die("cannot make the jail: descriptor of a share: %s", strerror(errno));
+	close(tree);
+}
+
 void jail_isolate(void)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -367,6 +382,9 @@ void jail_thread(enum thread_kind kind)
 {
 	int ret;
 
+#ifdef HUSK_TEST_BREACH
+	breach_twin(kind);
+#endif
 	if (kind != THREAD_FS)
 		enter_landlock();
 	ret = seccomp_enter(kind);

@@ -25,6 +25,14 @@ enum thread_kind {
 void jail_isolate(void);
 
 /**
+ * jail_detach() - make a descriptor of a directory or file the root of a mount of its own, so that ".." ends at it
+ *
+ * Main thread, before jail_isolate(). Needs the right to mount. Without it, or when the descriptor is of such a mount
+ * already (the runtime's are), it stays as it is.
+ */
+void jail_detach(int fd);
+
+/**
  * jail_close() - leave the file system behind, and all privileges but the file server's
  *
  * Main thread, the only one still, when everything that needs a path is open. The threads of the file server are

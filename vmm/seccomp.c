@@ -17,7 +17,12 @@
 #include <unistd.h>
 
 #define ALLOW SECCOMP_RET_ALLOW
+#ifdef HUSK_TEST_BREACH
+#include "tests/breach/breach.h"
+#define KILL (SECCOMP_RET_ERRNO | BREACH_REFUSED)
+#else
 #define KILL SECCOMP_RET_KILL_PROCESS
+#endif
 #define X32_BIT 0x40000000u
 #define LEAF 3u
 

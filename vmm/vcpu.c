@@ -23,6 +23,9 @@
 #include "log.h"
 #include "serial.h"
 #include "vm.h"
+#ifdef HUSK_TEST_BREACH
+#include "tests/breach/breach.h"
+#endif
 
 #define STACK_SIZE (64u << 10)
 #define KICK_SIGNAL SIGUSR1
@@ -170,6 +173,12 @@ static void serve_io(struct vcpu *v)
 				  data + (size_t)i * run->io.size, run->io.size);
 		return;
 	}
+#ifdef HUSK_TEST_BREACH
+	if (run->io.direction == KVM_EXIT_IO_OUT && run->io.port == BREACH_PORT && bytes == 4) {
+		breach_serve(&v->vm->mem, *(const uint32_t *)(const void *)data);
+		return;
+	}
+#endif
 	/* Nobody there: writes vanish, reads float high. */
 	if (run->io.direction == KVM_EXIT_IO_IN)
 		memset(data, 0xff, bytes);

@@ -355,8 +355,11 @@ void vm_create(struct vm *vm, const struct options *o)
 
 	vm->agent = o->agent;
 	vm->jailed = o->jail;
-	if (vm->jailed)
+	if (vm->jailed) {
+		for (unsigned int i = 0; i < o->nshares; i++)
+			jail_detach(o->share[i].fd);
 		jail_isolate();
+	}
 	vm->boot_timeout_ms = o->boot_timeout_ms;
 	if (kvm_open(&vm->kvm, text, sizeof(text)))
 		log_die("%s", text);

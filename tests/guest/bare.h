@@ -112,7 +112,7 @@ static void say(const char *s)
 		out8(PORT_SERIAL, (uint8_t)*s++);
 }
 
-static void say_hex(uint64_t v)
+static inline void say_hex(uint64_t v)
 {
 	char b[19] = "0x";
 
