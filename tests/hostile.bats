@@ -95,6 +95,21 @@ survives() {
 	survives fs-lengths
 }
 
+@test "no request of a disk reaches beyond it, and those without sense do no harm" {
+	truncate -s 1M "$T/disk"
+	printf 'beyond' >>"$T/disk"
+	survives disk --disk fd:9 9<>"$T/disk"
+	is "$(stat -c %s "$T/disk")" 1048582
+	is "$(tail -c 6 "$T/disk")" beyond
+}
+
+@test "a disk that is read-only stays as it is" {
+	head -c 1048576 /dev/zero | tr '\0' r >"$T/disk"
+	attack disk --disk fd:9:ro 9<"$T/disk"
+	has "$err" "FAIL a write"
+	is "$(tr -d r <"$T/disk" | wc -c)" 0
+}
+
 @test "all ports of the machine can be touched" {
 	survives ports
 }

@@ -38,6 +38,15 @@ status_field() { awk -v k="$2:" '$1 == k { $1 = ""; print substr($0, 2) }' "$1/s
 	has "$(tr -s ' ' <"/proc/$vmm/limits")" "Max locked memory 0 0"
 }
 
+@test "no memory of the VMM is offered to the host's page merging, locked or executable and writable" {
+	local vmm
+	container . "sleep 100"
+	launch
+	vmm=$(vmm_of "$C")
+	is "$(grep -c '^VmFlags:.* \(mg\|lo\)\b' "/proc/$vmm/smaps")" 0
+	is "$(grep -c '^[0-9a-f-]* .wx' "/proc/$vmm/maps")" 0
+}
+
 @test "each thread of the VMM is behind a filter, and none but the file server's has capabilities or root's id" {
 	local vmm t n=0
 	container . "sleep 100"

@@ -6,6 +6,7 @@
  */
 #include "bare.h"
 
+#define ID_BLK 2
 #define ID_RNG 4
 #define ID_BALLOON 5
 #define ID_VSOCK 19
@@ -521,6 +522,86 @@ static void fs_lengths(void)
 	expect(lookup(1, "share", 6) == 0, "the file server still answers");
 }
 
+/* Sends one request of a disk: header, data, status. The status, 0x100: the device stopped, 0x200: none. */
+static uint32_t disk_request(uint64_t blk, uint16_t n, uint32_t type, uint64_t sector, uint32_t len, bool writes)
+{
+	uint32_t *head = (uint32_t *)buffer[0];
+	volatile uint8_t *status = buffer[1];
+
+	head[0] = type;
+	head[1] = 0;
+	*(uint64_t *)(head + 2) = sector;
+	*status = 0xaa;
+	d(0)[0] = (struct desc){ (uint64_t)head, 16, F_NEXT, 1 };
+	d(0)[1] = (struct desc){ (uint64_t)buffer[2], len, (uint16_t)(F_NEXT | (writes ? F_WRITE : 0)), 2 };
+	d(0)[2] = (struct desc){ (uint64_t)status, 1, F_WRITE, 0 };
+	offer(0, 0);
+	kick(blk, 0);
+	if (!wait_used(blk, 0, n))
+		return r32(blk + 0x70) & 0x40 ? 0x100 : 0x200;
+	return *status;
+}
+
+static void disk(void)
+{
+	static const uint64_t far[] = { 2048,
+					2047,
+					0xffffffffffffffff,
+					0x7fffffffffffffff,
+					0x80000000000000ull,
+					0x7fffffffffffff,
+					0x100000000,
+					0xfffffffffffff801 };
+	uint64_t blk = find_device(ID_BLK);
+	uint16_t n = 0;
+
+	expect(blk && dev_start(blk, 1) == 15, "the disk starts");
+	expect(disk_request(blk, ++n, 0, 0, 4096, true) == 0, "a read");
+	expect(disk_request(blk, ++n, 1, 8, 4096, false) == 0, "a write");
+	expect(disk_request(blk, ++n, 4, 0, 0, false) <= 2, "a flush");
+	for (unsigned int i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+		for (uint32_t type = 0; type < 2; type++)
+			expect(disk_request(blk, ++n, type, far[i], 4096, type == 0) == 1,
+			       "nothing is read or written beyond the end");
+	for (uint32_t type = 2; type < 40; type++) {
+		uint32_t st;
+
+		for (int i = 0; i < 64; i++)
+			buffer[2][i] = 0xff; /* as a range to discard: everything, and more */
+		st = disk_request(blk, ++n, type, ~0ull, 16 + type, type == 8);
+		expect(st == 1 || st == 2 || type == 4 || type == 8, "types and ranges without sense are refused");
+	}
+	expect(disk_request(blk, ++n, 0, 0, 511, true) == 1, "no part of a sector");
+	/* a read into what the device must not write, a write from what it must not read: there is no data, then */
+	clear(buffer[2], 512);
+	disk_request(blk, ++n, 0, 0, 512, false);
+	for (int i = 0; i < 512; i++)
+		expect(!buffer[2][i], "what is for reading is not written");
+	disk_request(blk, ++n, 1, 0, 512, true);
+	if (r32(blk + 0x70) & 0x40)
+		dev_start(blk, 1), n = 0;
+	/* no place for the status: nobody can be told */
+	d(0)[0] = (struct desc){ (uint64_t)buffer[0], 16, 0, 0 };
+	offer(0, 0);
+	kick(blk, 0);
+	n++;
+	pause_a_bit(100000);
+	if ((r32(blk + 0x70) & 0x40) || queues[0].used[1] != n)
+		dev_start(blk, 1), n = 0;
+	/* heads reused while they are in flight, and resets in the middle */
+	for (int round = 0; round < 100; round++) {
+		dev_start(blk, 1);
+		for (unsigned int i = 0; i < QSIZE; i++)
+			offer(0, (uint16_t)(rnd() % 2 ? 0 : i));
+		kick(blk, 0);
+		if (round % 2)
+			pause_a_bit((unsigned int)(rnd() % 5000));
+		w32(blk + 0x70, 0);
+	}
+	expect(dev_start(blk, 1) == 15, "the disk starts again");
+	expect(disk_request(blk, 1, 0, 0, 4096, true) == 0, "and reads");
+}
+
 /* ---- the processor ---- */
 
 static void ports(void)
@@ -663,6 +744,7 @@ static const struct {
 	{ "vsock-flood", vsock_flood },
 	{ "fs-names", fs_names },
 	{ "fs-lengths", fs_lengths },
+	{ "disk", disk },
 	{ "ports", ports },
 	{ "msrs", msrs },
 	{ "triple-fault", triple_fault },
