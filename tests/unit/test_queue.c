@@ -2,6 +2,8 @@
 // link: vmm
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "vmm/queue.h"
@@ -230,6 +232,67 @@ TEST(a_head_that_is_in_flight_is_not_given_out_again)
 	CHECK_EQ(vq_push(&q, 0, 0), 0);
 	publish(0);
 	CHECK_EQ(vq_pop(&q, &chain), 1);
+}
+
+static atomic_bool flipping;
+
+/* A guest that changes descriptors all the time: good values and bad ones, half of one and half of the other. */
+static void *flip(void *arg)
+{
+	static const struct desc value[] = {
+		{ DATA, 64, 0, 0 },	 { RAM - 8, 64, 0, 0 },	       { UINT64_MAX - 3, UINT32_MAX, F_NEXT, 1 },
+		{ DATA, 16, F_NEXT, 1 }, { TABLE, 32, F_INDIRECT, 0 }, { DATA, 64, F_WRITE, UINT16_MAX },
+	};
+	volatile struct desc *d = arg;
+	unsigned int i = 0;
+
+	while (atomic_load_explicit(&flipping, memory_order_relaxed)) {
+		const struct desc *v = &value[i++ % (sizeof(value) / sizeof(value[0]))];
+
+		d->addr = v->addr;
+		d->len = v->len;
+		d->flags = v->flags;
+		d->next = v->next;
+		d[1].addr = v->addr;
+	}
+	return NULL;
+}
+
+TEST(descriptors_that_change_while_they_are_read_never_lead_outside)
+{
+	const uint8_t *ram;
+	unsigned int taken = 0, outside = 0;
+	pthread_t thread;
+
+	REQUIRE(start(false) == 0);
+	ram = mem.region[0].host;
+	atomic_store(&flipping, true);
+	REQUIRE(pthread_create(&thread, NULL, flip, desc) == 0);
+	for (int i = 0; i < 200000; i++) {
+		if (avail[1] == q.next_avail)
+			publish(0);
+		if (vq_pop(&q, &chain) != 1) { /* what was read was bad: the queue is broken, as it should be */
+			vq_reset(&q);
+			q.size = q.size_max = SIZE;
+			q.desc = DESC;
+			q.driver = AVAIL;
+			q.device = USED;
+			avail[1] = used[1] = 0;
+			REQUIRE(vq_start(&q, &mem, false) == 0);
+			continue;
+		}
+		taken++;
+		for (unsigned int k = 0; k < (unsigned int)chain.nread + chain.nwrite; k++) {
+			uint64_t off = (uint64_t)((const uint8_t *)chain.iov[k].iov_base - ram);
+
+			outside += off >= RAM || chain.iov[k].iov_len > RAM - off;
+		}
+		CHECK_EQ(vq_push(&q, chain.head, 0), 0);
+	}
+	atomic_store(&flipping, false);
+	pthread_join(thread, NULL);
+	CHECK(taken > 0);
+	CHECK_EQ(outside, 0);
 }
 
 TEST(only_heads_in_flight_can_be_pushed)
