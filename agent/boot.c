@@ -33,7 +33,7 @@
 #include "util.h"
 #include "wire.h"
 
-#define CGROUP "/sys/fs/cgroup"
+#define CGROUP BOOT_CGROUP
 #define THREAD_BYTES 32768u /* what a thread costs the kernel, generously */
 
 void boot_fatal(int err, const char *what)

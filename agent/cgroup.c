@@ -20,7 +20,7 @@
 #include "sys.h"
 #include "util.h"
 
-#define PARENT "husk"
+#define PARENT CGROUP_PARENT
 #define DEPTH_MAX 64
 #define AGENT_PIDS 64 /* processes that no container can take from the agent */
 

@@ -13,6 +13,8 @@
 
 #define CGROUP_NAME_MAX 224u
 
+#define CGROUP_PARENT "husk" /* above all containers */
+
 /**
  * cgroup_init() - use the cgroup v2 file system mounted at `where`
  *

@@ -19,7 +19,9 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "cgroup.h"
 #include "container.h"
+#include "grow.h"
 #include "log.h"
 #include "loop.h"
 #include "net_slot.h"
@@ -106,6 +108,12 @@ static int serve(void)
 		r = watch_set(&listener, EPOLLIN);
 	if (r == 0)
 		r = watch_set(&ready, EPOLLIN | EPOLLOUT);
+	if (r == 0) {
+		int err = grow_init(BOOT_CGROUP "/" CGROUP_PARENT);
+
+		if (err)
+			log_line("memory does not grow: %s", strerror(-err));
+	}
 	while (r >= 0)
 		r = loop_once(-1);
 	return r;

@@ -31,6 +31,7 @@
 #define WIRE_TEXT_MAX 4096u	 /* error text, bytes, no NUL */
 #define WIRE_CID_MAX 1024u	 /* container id, bytes, no NUL */
 #define WIRE_DNS_MAX (WIRE_PAYLOAD_MAX - 4u)
+#define WIRE_GROW_PORT 0x605u	  /* a byte written there: memory is short, the guest would like more */
 #define WIRE_POWEROFF_PORT 0x604u /* x86 I/O port: a byte written there ends the VM without a failure */
 
 /*

@@ -90,6 +90,8 @@ static int parse_own(struct parse *p, const struct json *a, struct spec_husk *ou
 		return husk_number(p, a, 100, 600000, &out->boot_timeout);
 	if (strcmp(name, "debug") == 0)
 		return husk_bool(p, a, &out->debug);
+	if (strcmp(name, "ksm") == 0)
+		return husk_bool(p, a, &out->ksm);
 	if (strcmp(name, "network") == 0)
 		return husk_network(p, a, &out->network);
 	if (strcmp(name, "dax") == 0)

@@ -97,6 +97,9 @@ static void print_json(const char *id, const struct cost *k)
 	if (k->vm_known) {
 		json_write_uint(&w, "guestRam", k->vm.ram_bytes);
 		json_write_uint(&w, "balloon", k->vm.balloon_bytes);
+		json_write_uint(&w, "returned", k->vm.reported_bytes);
+		json_write_uint(&w, "guestFree", k->vm.guest_free_bytes);
+		json_write_uint(&w, "guestAvailable", k->vm.guest_available_bytes);
 		json_write_uint(&w, "vcpus", k->vm.vcpus);
 		json_write_uint(&w, "vmExits", k->vm.exits);
 	}
@@ -121,7 +124,9 @@ static void print_text(const struct cost *k)
 	line("host pays for the proxy", k->proxy_pss, "PSS");
 	if (k->vm_known) {
 		line("guest RAM", k->vm.ram_bytes, "what the guest sees");
-		line("in the balloon", k->vm.balloon_bytes, "given back to the host");
+		line("  of it free", k->vm.guest_free_bytes, "as its kernel said when it was asked last");
+		line("in the balloon", k->vm.balloon_bytes, "given back to the host on request");
+		line("returned so far", k->vm.reported_bytes, "free memory given back by itself, summed up");
 	}
 	if (k->guest_known) {
 		line("container uses", k->guest_used, "as its cgroup in the guest counts");

@@ -153,24 +153,58 @@ static int check_use(const struct container *c, struct session *s, const struct 
 			 r->memory.limit.v, used);
 }
 
+/* The host's share of new limits: the limit is the VM's RAM and what surrounds it, whatever the container may use. */
+static int apply_on_host(const struct container *c, const struct spec_resources *r, uint64_t overhead,
+			 struct error *err)
+{
+	struct spec_resources host;
+	struct cgroup cg;
+	int rc;
+
+	resources_for_host(r, &host);
+	if (c->state->systemd_unit && cgroup_systemd_set(c->state->systemd_unit, &host, overhead, err) < 0)
+		return -1;
+	cgroup_from_dirs(&cg, &c->state->cgroups);
+	rc = cgroup_apply(&cg, &host, overhead, err);
+	cgroup_free(&cg);
+	return rc;
+}
+
+/* More RAM for the VM, so that a larger limit means something. First the host's limit: pages need their own. */
+static int grow(const struct container *c, const struct spec_resources *r, uint64_t limit, struct ctl_status *st,
+		struct error *err)
+{
+	uint64_t mib = ((limit - 1) >> 20) + 1 + VM_GUEST_EXTRA_MIB, had = st->ram_bytes;
+	CLEAN_FREE char *path = vm_socket_path(c);
+	CLEAN_FD int fd = -1;
+	int rc;
+
+	st->ram_bytes = mib << 20;
+	if (apply_on_host(c, r, st->ram_bytes + ((uint64_t)VM_HOST_EXTRA_MIB << 20) - limit, err) < 0)
+		return -1;
+	fd = unix_connect(path);
+	rc = fd < 0 ? fd : ctl_request(fd, CTL_MEMORY, (uint32_t)mib, NULL, 0, NULL, 0, NULL, 0, mono_ns() + UPDATE_NS);
+	if (rc == -ENOSPC)
+		return error_set(err, 0,
+				 "memory limit of %" PRIu64 " MiB: the VM has %" PRIu64
+				 " MiB and cannot grow so far; set the annotation run.husk.memory at create",
+				 limit >> 20, had >> 20);
+	return rc < 0 ? error_set(err, -rc, "cannot give the VM more memory") : 0;
+}
+
 static int apply(struct container *c, const struct spec_resources *r, struct error *err)
 {
 	uint64_t deadline = mono_ns() + UPDATE_NS, extra = (uint64_t)VM_HOST_EXTRA_MIB << 20, limit;
-	struct spec_resources host;
 	struct ctl_status st = { 0 };
 	struct session *s;
-	struct cgroup cg;
 	struct buf plan = { 0 };
 	int rc;
 
 	if (vm_status(c, &st, err) < 0)
 		return -1;
 	limit = r->memory.limit.set && r->memory.limit.v > 0 ? (uint64_t)r->memory.limit.v : 0;
-	if (limit > st.ram_bytes)
-		return error_set(err, 0,
-				 "memory limit of %" PRIu64 " MiB: the VM was made with %" PRIu64
-				 " MiB and cannot grow while it runs; set the annotation run.husk.memory at create",
-				 limit >> 20, st.ram_bytes >> 20);
+	if (limit > st.ram_bytes && grow(c, r, limit, &st, err) < 0)
+		return -1;
 	if (compile_update(r, c->id, &plan, err) < 0)
 		return -1;
 	s = vm_session(c, deadline, err);
@@ -190,15 +224,7 @@ static int apply(struct container *c, const struct spec_resources *r, struct err
 	if (rc < 0)
 		return -1;
 
-	resources_for_host(r, &host);
-	if (c->state->systemd_unit &&
-	    cgroup_systemd_set(c->state->systemd_unit, &host, st.ram_bytes + extra - limit, err) < 0)
-		return -1;
-	cgroup_from_dirs(&cg, &c->state->cgroups);
-	/* on the host the limit is the VM's RAM and what surrounds it, whatever the container may use of it */
-	rc = cgroup_apply(&cg, &host, st.ram_bytes + extra - limit, err);
-	cgroup_free(&cg);
-	return rc;
+	return apply_on_host(c, r, st.ram_bytes + extra - limit, err);
 }
 
 static int update(const struct globals *g, const struct update_options *o, const char *id, struct error *err)

@@ -9,6 +9,7 @@
 
 #define MIB (1024u * 1024u)
 #define VM_MAX_MIB (1u << 20) /* 1 TiB */
+#define VM_GROWN_MIB (192u << 10) /* what fits below the windows for files */
 #define VM_DEFAULT_CPUS 4u
 #define VM_DAX_MIN_MIB 128u
 #define VM_DAX_MAX_MIB 1024u
@@ -54,6 +55,11 @@ struct vm_size vm_size(const struct spec *spec, const struct host_plan *host)
 		s.mem_mib = VM_MIN_MIB;
 	s.mem_mib = (s.mem_mib + 1) & ~1u; /* huge pages */
 	windows(&s, host);
+
+	s.max_mib = (uint32_t)(host_mib < VM_GROWN_MIB ? host_mib : VM_GROWN_MIB) & ~1u;
+	if (s.max_mib < s.mem_mib)
+		s.max_mib = s.mem_mib;
+	s.grows = !host->memory_limit && !spec->husk.memory.set;
 
 	if (!s.cpus)
 		s.cpus = online > 0 && online < VM_DEFAULT_CPUS ? (uint32_t)online : VM_DEFAULT_CPUS;

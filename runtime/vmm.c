@@ -21,7 +21,7 @@
 
 #include "util.h"
 
-#define VMM_ARGS (24 + 2 * VMM_DISKS_MAX)
+#define VMM_ARGS (28 + 2 * VMM_DISKS_MAX)
 #define VMM_FD_LISTEN 3 /* fds as the VMM sees them */
 #define VMM_FD_OWNER 4
 #define VMM_FD_KERNEL 5
@@ -144,7 +144,8 @@ static int vmm_exec(void *arg)
 
 pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 {
-	char mem[16], cpus[16], dax_own[16], dax[16], timeout[16], listen[16], owner[16], kernel[16], initrd[16];
+	char mem[16], max[16], cpus[16], dax_own[16], dax[16], timeout[16], listen[16], owner[16], kernel[16],
+		initrd[16];
 	CLEAN_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char disk[VMM_DISKS_MAX][48];
 	const char *argv[VMM_ARGS];
@@ -156,6 +157,7 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 	if (null < 0)
 		return error_set(err, errno, "/dev/null");
 	snprintf(mem, sizeof(mem), "%u", cfg->mem_mib);
+	snprintf(max, sizeof(max), "%u", cfg->max_mib);
 	snprintf(cpus, sizeof(cpus), "%u", cfg->cpus);
 	snprintf(timeout, sizeof(timeout), "%u", cfg->boot_timeout_ms);
 	snprintf(listen, sizeof(listen), "fd:%d", VMM_FD_LISTEN);
@@ -186,6 +188,14 @@ pid_t vmm_spawn(const struct vmm_config *cfg, struct error *err)
 		argv[n++] = "--dax";
 		argv[n++] = dax;
 	}
+	if (cfg->max_mib > cfg->mem_mib) {
+		argv[n++] = "--mem-max";
+		argv[n++] = max;
+	}
+	if (cfg->grows)
+		argv[n++] = "--mem-auto";
+	if (cfg->ksm)
+		argv[n++] = "--ksm";
 	if (cfg->boot_timeout_ms) {
 		argv[n++] = "--boot-timeout";
 		argv[n++] = timeout;

@@ -50,10 +50,12 @@ struct vmm_disk {
 
 struct vmm_config {
 	const struct vmm_files *files;
-	int listen_fd; /* listening control socket */
-	int owner_fd;  /* hangs up when the VM shall end */
-	int log_fd;    /* its stdout and stderr */
-	uint32_t mem_mib;
+	int listen_fd;		   /* listening control socket */
+	int owner_fd;		   /* hangs up when the VM shall end */
+	int log_fd;		   /* its stdout and stderr */
+	uint32_t mem_mib, max_mib; /* at the start; what it may grow to, 0: not at all */
+	bool grows;		   /* when the guest asks */
+	bool ksm;
 	uint32_t cpus;
 	uint32_t dax_own_mib, dax_mib; /* 0: no such window */
 	uint32_t boot_timeout_ms;      /* 0: its default */

@@ -30,6 +30,7 @@
 #define BOOT_CMDLINE_MAX 2048u /* COMMAND_LINE_SIZE of the kernel, NUL included */
 #define BOOT_VCPUS_MAX 64u     /* CONFIG_NR_CPUS of the kernel */
 
+#define BOOT_PORT_GROW 0x605
 #define BOOT_PORT_POWEROFF 0x604u
 #define BOOT_PORT_SERIAL 0x3f8u /* with --debug only */
 #define BOOT_IRQ_SERIAL 4u

@@ -35,6 +35,7 @@ enum ctl_op {
 	CTL_BALLOON,	 /* arg: target MiB of balloon */
 	CTL_SHUTDOWN,	 /* end the VM now; the reply may be missing */
 	CTL_RESIZE_DISK, /* arg: number of the --disk, from 0: its file has another size now */
+	CTL_MEMORY,	 /* arg: MiB of RAM in all that the guest shall have; no less than at its start */
 	CTL_LIMIT_DISK,	 /* arg: number of the --disk; payload: struct ctl_disk_limits */
 };
 

@@ -186,7 +186,7 @@ int kvm_map_ram(struct kvm *k, const struct gmem *mem)
 		if (ret)
 			return ret;
 	}
-	return 0;
+	return mem->hot.size ? kvm_map(k, mem->hot.gpa, mem->hot.size, mem->hot.host, false) : 0;
 }
 
 int kvm_ioeventfd(const struct kvm *k, uint64_t gpa, uint32_t len, uint64_t value, int fd, bool on)

@@ -5,6 +5,8 @@
 #ifndef HUSK_VMM_MEMORY_H
 #define HUSK_VMM_MEMORY_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,10 +18,16 @@ struct gmem_region {
 	uint8_t *host;
 };
 
+#define GMEM_BLOCK (2ull << 20) /* of RAM that comes and goes */
+
 /* RAM only: windows such as DAX are never reachable through it. */
 struct gmem {
 	struct gmem_region region[GMEM_REGIONS_MAX];
 	unsigned int nregions;
+	/* Reserved for RAM that the guest gets later (mem.c), size 0: none. Only plugged blocks are RAM. */
+	struct gmem_region hot;
+	_Atomic uint64_t *plugged; /* a bit for each block */
+	_Atomic uint64_t plugged_bytes;
 };
 
 /**
@@ -46,6 +54,25 @@ void *gmem_span(const struct gmem *m, uint64_t gpa, uint64_t len);
  */
 int gmem_alloc(struct gmem *m, uint64_t size);
 void gmem_free(struct gmem *m);
+
+/**
+ * gmem_reserve() - room for RAM that the guest gets later
+ * @size: bytes, a multiple of GMEM_BLOCK
+ *
+ * Behind the RAM that is there. Return: 0 or -errno.
+ */
+int gmem_reserve(struct gmem *m, uint64_t size);
+
+static inline bool gmem_is_plugged(const struct gmem *m, uint64_t block)
+{
+	return atomic_load_explicit(&m->plugged[block / 64], memory_order_relaxed) >> (block % 64) & 1;
+}
+
+/* One thread. */
+void gmem_set_plugged(struct gmem *m, uint64_t block, bool on);
+
+/* Offer equal pages to the host's KSM. 0 or -errno. */
+int gmem_merge(const struct gmem *m);
 
 /* Bytes of RAM in all. */
 uint64_t gmem_size(const struct gmem *m);

@@ -226,6 +226,14 @@ void options_parse(struct options *o, int argc, char **argv)
 			o->plain_registers = true;
 			continue;
 		}
+		if (!strcmp(opt, "--mem-auto")) {
+			o->mem_auto = true;
+			continue;
+		}
+		if (!strcmp(opt, "--ksm")) {
+			o->merge = true;
+			continue;
+		}
 		if (!strcmp(opt, "--no-agent")) {
 			o->agent = false;
 			continue;
@@ -240,6 +248,8 @@ void options_parse(struct options *o, int argc, char **argv)
 		} else if (!strcmp(opt, "--mem")) {
 			/* Rounded up: memory is handed out in huge pages. */
 			o->mem_bytes = ((number(opt, val, MEM_MIB_MIN, GMEM_SIZE_MAX >> 20) + 1) & ~1ull) << 20;
+		} else if (!strcmp(opt, "--mem-max")) {
+			o->mem_max_bytes = ((number(opt, val, MEM_MIB_MIN, GMEM_SIZE_MAX >> 21) + 1) & ~1ull) << 20;
 		} else if (!strcmp(opt, "--cpus")) {
 			o->cpus = (unsigned int)number(opt, val, 1, BOOT_VCPUS_MAX);
 		} else if (!strcmp(opt, "--max-cpus")) {
@@ -273,6 +283,8 @@ void options_parse(struct options *o, int argc, char **argv)
 		log_die("--kernel is missing: the path of an uncompressed Linux kernel (vmlinux)");
 	if (!o->mem_bytes)
 		log_die("--mem is missing: the guest's memory in MiB");
+	if (o->mem_max_bytes < o->mem_bytes)
+		o->mem_max_bytes = o->mem_bytes;
 	if (o->max_cpus < o->cpus)
 		o->max_cpus = o->cpus;
 	if (o->debug && o->console_fd < 0)

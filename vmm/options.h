@@ -30,8 +30,10 @@ enum option_action { ACTION_RUN, ACTION_PROBE, ACTION_VERSION };
 
 struct options {
 	enum option_action action;
-	int kernel_fd, initrd_fd; /* initrd -1: none */
-	uint64_t mem_bytes;
+	int kernel_fd, initrd_fd;	   /* initrd -1: none */
+	uint64_t mem_bytes, mem_max_bytes; /* at the start, and what it may grow to */
+	bool mem_auto;			   /* the guest may ask for more itself */
+	bool merge;			   /* KSM */
 	uint64_t dax_bytes, dax_own_bytes; /* windows for shares, for private ones; 0: none */
 	unsigned int cpus, max_cpus;
 	const char *cmdline;		     /* "" when not given */

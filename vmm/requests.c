@@ -13,6 +13,7 @@
 #include "ctl.h"
 #include "fs.h"
 #include "log.h"
+#include "mem.h"
 #include "net.h"
 #include "vm.h"
 #include "vsock.h"
@@ -135,6 +136,15 @@ static int request_del_nic(struct vm *vm, uint32_t slot)
 	return 0;
 }
 
+static int request_memory(struct vm *vm, uint64_t bytes)
+{
+	uint64_t first = gmem_size(&vm->mem) - atomic_load(&vm->mem.plugged_bytes);
+
+	if (bytes <= first)
+		return vm->hot ? mem_request(vm->hot, 0) : 0;
+	return vm->hot ? mem_request(vm->hot, bytes - first) : -ENOSPC;
+}
+
 static int request_limit_disk(struct vm *vm, const struct ctl_req *req, const char *payload)
 {
 	struct ctl_disk_limits l;
@@ -214,6 +224,9 @@ void vm_request(void *arg, struct ctl_client *c, const struct ctl_req *req, cons
 		ret = vm->balloon ? 0 : -ENODEV;
 		if (vm->balloon)
 			balloon_set_target(vm->balloon, (uint64_t)req->arg << 20);
+		break;
+	case CTL_MEMORY:
+		ret = request_memory(vm, (uint64_t)req->arg << 20);
 		break;
 	case CTL_RESIZE_DISK:
 		ret = req->arg < vm->ndisks ? blk_resize(vm->disk[req->arg]) : -ENODEV;

@@ -167,6 +167,10 @@ static void serve_io(struct vcpu *v)
 		vm_end(v->vm, 0, NULL);
 		return;
 	}
+	if (run->io.direction == KVM_EXIT_IO_OUT && run->io.port == BOOT_PORT_GROW) {
+		loop_call(v->vm->loop, vm_grow, v->vm); /* refused when many wait: it asks again */
+		return;
+	}
 	if (v->vm->serial && run->io.port >= BOOT_PORT_SERIAL && run->io.port < BOOT_PORT_SERIAL + 8) {
 		for (uint32_t i = 0; i < run->io.count; i++)
 			serial_io(v->vm->serial, run->io.port - BOOT_PORT_SERIAL, run->io.direction == KVM_EXIT_IO_OUT,

@@ -26,12 +26,14 @@
 #include "fs.h"
 #include "jail.h"
 #include "log.h"
+#include "mem.h"
 #include "rng.h"
 #include "serial.h"
 #include "vsock.h"
 
 #define DRAIN_MS 1000
 #define DAX_BASE (1ull << 38)
+#define GROW_STEP_MIN (256ull << 20)
 #define LOADER_STACK (64u << 10)
 
 /*
@@ -128,8 +130,8 @@ static bool wants_fs(const struct options *o)
 
 static unsigned int count_slots(const struct options *o)
 {
-	unsigned int n =
-		(wants_fs(o) ? 2u : 0) + (o->agent ? 3u : 0) + (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
+	unsigned int n = (wants_fs(o) ? 2u : 0) + (o->agent ? 3u : 0) + (o->mem_max_bytes > o->mem_bytes ? 1u : 0) +
+			 (o->console_fd >= 0 ? 1u : 0) + o->ndisks + o->nics;
 
 	if (n > MMIO_SLOTS_MAX)
 		log_die("%u devices are too many: %u is the limit; use fewer --disk or --nics", n, MMIO_SLOTS_MAX);
@@ -218,6 +220,10 @@ static void create_devices(struct vm *vm, const struct options *o)
 		vm->balloon = balloon_create(&vm->mem, vm->loop);
 		attach(vm, vm->balloon, "balloon");
 	}
+	if (vm->mem.hot.size) {
+		vm->hot = mem_create(&vm->mem, vm->loop);
+		attach(vm, vm->hot, "memory");
+	}
 	create_console(vm, o);
 	create_disks(vm, o);
 }
@@ -252,9 +258,27 @@ static void make_cmdline(const struct vm *vm, const struct options *o, char *buf
 	for (unsigned int i = 0; i < slots; i++)
 		append(buf, &len, "virtio_mmio.device=4K@0x%llx:%u ",
 		       (unsigned long long)(MMIO_BASE + (uint64_t)i * MMIO_WINDOW), MMIO_IRQ_FIRST + i);
+	if (o->mem_auto && vm->mem.hot.size)
+		append(buf, &len, "husk.grow ");     /* the agent tells when memory is short */
 	append(buf, &len, "husk.nics=0:%u ", slots); /* CTL_ADD_NIC tells numbers of the windows */
 	/* Last, so that it can overrule ours. */
 	append(buf, &len, "%s", o->cmdline);
+}
+
+void vm_grow(void *arg)
+{
+	struct vm *vm = arg;
+	uint64_t have, step, size = vm->mem.hot.size;
+
+	/* One step at a time: what was asked for last is there, or the guest cannot take it. */
+	if (!vm->hot || !vm->mem_auto || mem_requested(vm->hot) > atomic_load(&vm->mem.plugged_bytes))
+		return;
+	have = mem_requested(vm->hot);
+	step = gmem_size(&vm->mem) / 2;
+	if (step < GROW_STEP_MIN)
+		step = GROW_STEP_MIN;
+	step -= step % GROW_STEP_MIN;
+	mem_request(vm->hot, step < size - have ? have + step : size);
 }
 
 static void on_owner(void *arg, uint32_t events)
@@ -347,6 +371,24 @@ static void start_loader(struct loader *l, const struct vm *vm, const struct opt
 		log_die("cannot start a thread: %s", strerror(ret));
 }
 
+/* What the guest may grow by costs address space only. */
+static void reserve_memory(struct vm *vm, const struct options *o)
+{
+	uint64_t more = o->mem_max_bytes - o->mem_bytes;
+	int ret = more ? gmem_reserve(&vm->mem, more) : 0;
+
+	if (ret) /* a host that does not overcommit */
+		log_line("the guest will not grow: %llu MiB of address space cannot be reserved: %s",
+			 (unsigned long long)(more >> 20), strerror(-ret));
+	if ((o->dax_bytes || o->dax_own_bytes) && vm->mem.hot.gpa + vm->mem.hot.size > DAX_BASE)
+		log_die("--mem-max: %llu MiB leave no room for --dax; lower it",
+			(unsigned long long)(o->mem_max_bytes >> 20));
+	ret = o->merge ? gmem_merge(&vm->mem) : 0;
+	if (ret)
+		log_die("--ksm: %s (this host's kernel has no KSM)", strerror(-ret));
+	vm->mem_auto = o->mem_auto;
+}
+
 void vm_create(struct vm *vm, const struct options *o)
 {
 	struct loader loader;
@@ -372,6 +414,7 @@ void vm_create(struct vm *vm, const struct options *o)
 	if (ret)
 		log_die("cannot reserve %llu MiB for the guest: %s; lower --mem or raise this process's limits",
 			(unsigned long long)(o->mem_bytes >> 20), strerror(-ret));
+	reserve_memory(vm, o);
 	start_loader(&loader, vm, o);
 	vm->kvm.plain_registers = o->plain_registers;
 	if (kvm_create(&vm->kvm, text, sizeof(text)))

@@ -34,6 +34,8 @@ struct vm {
 	struct serial *serial;		    /* NULL: none */
 	struct virtio_dev *fs, *own_fs;	    /* shares; those that only this VM writes. NULL: none */
 	struct virtio_dev *vsock, *balloon; /* NULL: none */
+	struct virtio_dev *hot;		    /* RAM that comes later; NULL: none */
+	bool mem_auto;			    /* the guest may ask for it */
 	struct blk_worker *blk;		    /* NULL: no disks */
 	struct virtio_dev *disk[OPTIONS_DISKS_MAX];
 	unsigned int ndisks;
@@ -74,6 +76,9 @@ void vm_end(struct vm *vm, int status, const char *fmt, ...) __attribute__((form
 
 /* The device for a share with these CTL_SHARE_* flags. */
 struct virtio_dev *vm_fs_of(const struct vm *vm, uint32_t flags);
+
+/* The guest's memory is short: give it more, if it may have more. Loop thread. */
+void vm_grow(void *vm);
 
 /* requests.c: a request on the control socket; a ctl_handler with the VM as its argument. */
 struct ctl_req;
