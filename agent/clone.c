@@ -41,13 +41,24 @@ int clone_child(const struct setup *setup, int cgroup, int pid_ns, int *pidfd)
 		.exit_signal = SIGCHLD,
 		.cgroup = (uint64_t)cgroup,
 	};
+	struct setup late = *setup;
 	int pid, r = pid_ns >= 0 ? use_pid_ns(pid_ns) : 0;
 
 	if (r)
 		return r;
 	pid = sys_clone3(&a);
+	if (pid == -EAGAIN && setup->is_exec) {
+		/*
+		 * The container is full of processes. Who comes to look, or to kill them, gets in all the same:
+		 * pids.max is about forks, not about entering.
+		 */
+		late.enter_cgroup = cgroup;
+		a.flags &= ~(uint64_t)SYS_CLONE_INTO_CGROUP;
+		a.cgroup = 0;
+		pid = sys_clone3(&a);
+	}
 	if (pid == 0)
-		setup_run(setup);
+		setup_run(&late);
 	if (pid_ns >= 0 && leave_pid_ns()) {
 		/* every later child would land in that container */
 		log_line("cannot return to the own pid namespace");

@@ -554,15 +554,17 @@ void setup_run(const struct setup *s)
 	int r;
 
 	default_signals();
+	r = s->enter_cgroup ? file_write_str(s->enter_cgroup, "cgroup.procs", "0") : 0;
 	close_others(s);
 	/* with a new user namespace the agent does it, who has the right to */
-	r = s->clone_flags & CLONE_NEWUSER ? 0 : leave_oom_protection(s);
+	if (r == 0 && !(s->clone_flags & CLONE_NEWUSER))
+		r = leave_oom_protection(s);
 	if (r == 0 && !s->is_exec) {
 		c.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		r = c.proc < 0 ? -errno : 0;
 	}
 	if (r)
-		(void)fail(&c, r, "/proc");
+		(void)fail(&c, r, "cgroup, /proc");
 	else if (s->second_clone)
 		(void)helper_main(&c);
 	else

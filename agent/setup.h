@@ -26,6 +26,7 @@ struct setup {
 	int sync;	    /* report.h */
 	int stdio[3];	    /* -1: a tty takes their place */
 	const char *cgroup; /* guest path of the container's cgroup */
+	int enter_cgroup;   /* fd of a cgroup where clone3 could not put the child: it goes by itself; 0: none */
 	struct setup_join join[SETUP_JOINS_MAX];
 	unsigned int njoins;
 	uint64_t clone_flags;  /* given to clone3 */

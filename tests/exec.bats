@@ -309,3 +309,24 @@ not_in_ps() { ! in_ps "$1"; }
 	must_fail rt exec "$C"
 	must rt exec "$C" true
 }
+
+# bats test_tags=slow
+@test "exec gets into a container that is full of processes, also of a fork bomb without a limit" {
+	runc_fault "needs threads to enter, which the limit does not allow"
+	container '.linux.resources.pids = {limit: 12}' '(for i in $(seq 30); do sleep 1000 & done); echo full; exec sleep 1000'
+	launch
+	wait_output full # the inner shell has died of the first fork that was refused
+	must rt exec "$C" cat /sys/fs/cgroup/pids.max
+	is "$out" 12
+	rt delete --force "$C"
+	is_husk || return 0 # elsewhere it would take this host down
+	container . '(bomb() { bomb | bomb & }; bomb); exec sleep 1000'
+	launch
+	sleep 5
+	before=$SECONDS
+	must rt exec "$C" echo in
+	is "$out" in
+	echo "exec took $((SECONDS - before)) s"
+	must rt kill --all "$C" KILL
+	wait_status stopped "$C" 60
+}
