@@ -11,7 +11,7 @@
 enum thread_kind {
 	THREAD_LOOP, /* control socket and most devices: the main thread */
 	THREAD_VCPU,
-	THREAD_FS, /* workers of the file server */
+	THREAD_FS,  /* workers of the file server */
 	THREAD_BLK, /* the worker of the disks */
 	THREAD_KINDS,
 };

@@ -71,7 +71,7 @@ static const struct seccomp_rule vcpu_rules[] = {
 	CALL(write, "eventfds of devices, messages, console to a file"),
 	CALL(rt_sigreturn, "the signal that makes KVM_RUN return"),
 	CALL(epoll_ctl, "devices start and stop"),
-	CALL(read, "eventfds of devices that stop"),
+	RARE(read, "eventfds of devices that stop while they are kicked"),
 	RARE(timerfd_settime, "the stream device is reset while a time limit runs"),
 	RARE_IF(madvise, 2, CHECK_IS32, "end of the thread: its stack; is a page of a mapped file missing?",
 		MADV_DONTNEED, MADV_POPULATE_READ),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * System calls that the guest asks for, made by twins of the VMM's threads. Linked into husk-vmm by BREACH=1 only. Each twin
- * is made by the thread it is a twin of, just before that one enters the jail, and then enters it the same way.
+ * System calls that the guest asks for, made by twins of the VMM's threads. Linked into husk-vmm by BREACH=1 only.
+ * Each twin is made by the thread it is a twin of, just before that one enters the jail, and then enters it the same
+ * way.
  */
 #include "tests/breach/breach.h"
 

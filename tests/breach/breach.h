@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hole in the wall, made on purpose: builds with BREACH=1 only, never in the product. The guest names a kind of thread and
- * a system call, and a thread of that kind makes it. So the tests see what somebody who controls that thread could do.
+ * A hole in the wall, made on purpose: builds with BREACH=1 only, never in the product. The guest names a kind of
+ * thread and a system call, and a thread of that kind makes it. So the tests see what somebody who controls that
+ * thread could do.
  *
  * A breached build refuses forbidden calls with the error BREACH_REFUSED instead of ending, so that one VM can try all.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: vmm
 /*
- * The input is what a client sends on the VMM's control socket: bytes in pieces of any size, descriptors with them, hang-ups. The
- * handler answers at once, later, or not before the client is gone. At the end no client and no descriptor may be left.
+ * The input is what a client sends on the VMM's control socket: bytes in pieces of any size, descriptors with them,
+ * hang-ups. The handler answers at once, later, or not before the client is gone. At the end no client and no
+ * descriptor may be left.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -2,8 +2,8 @@
 // link: vmm
 /*
  * The input is a guest at the register window of a device: writes and reads of any width, guest memory behind
- * the rings, kicks, and frames that come from the network. The devices are real ones (random, balloon, console, network),
- * served by their own callbacks in a loop that is run between the accesses. The network's TAP is a socket.
+ * the rings, kicks, and frames that come from the network. The devices are real ones (random, balloon, console,
+ * network), served by their own callbacks in a loop that is run between the accesses. The network's TAP is a socket.
  */
 #include <fcntl.h>
 #include <linux/if_tun.h>

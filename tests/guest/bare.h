@@ -278,11 +278,15 @@ static inline uint32_t start_aps(unsigned int n, void (*work)(void))
 
 	__asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
 	ap_work = work;
+	// cppcheck-suppress comparePointers; all is one piece of assembly
 	for (size_t i = 0; i < (size_t)(trampoline_end - trampoline); i++)
 		at[i] = trampoline[i];
+	// cppcheck-suppress comparePointers; all is one piece of assembly
 	*(volatile uint64_t *)(0x8000 + (trampoline_cr3 - trampoline)) = cr3;
+	// cppcheck-suppress comparePointers; all is one piece of assembly
 	*(volatile uint64_t *)(0x8000 + (trampoline_entry - trampoline)) = (uint64_t)ap_main;
 	for (unsigned int cpu = 1; cpu < n && cpu < 8; cpu++) {
+		// cppcheck-suppress comparePointers; all is one piece of assembly
 		*(volatile uint64_t *)(0x8000 + (trampoline_stack - trampoline)) =
 			(uint64_t)(ap_stacks[cpu] + 16384 - 8);
 		w32(LAPIC + 0xf0, 0x1ff);

@@ -154,9 +154,9 @@ static void files(void)
 					    "/dev/mem",
 					    "/sys/kernel/uevent_helper",
 					    "/run",
-					    "../../../etc/passwd",
-					    "1/../../etc/passwd",
-					    "/proc/1/root" HOST_FILE,
+					    ("../../.." HOST_FILE),
+					    ("1/../.." HOST_FILE),
+					    ("/proc/1/root" HOST_FILE),
 					    "../mem",
 					    "../../1/environ" };
 	long long root;

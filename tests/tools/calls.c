@@ -74,7 +74,7 @@ static void peek(pid_t tid, uint64_t at, void *to, size_t len)
 static int kind_of_filter(pid_t tid, uint64_t at)
 {
 	struct sock_filter given[SECCOMP_PROGRAM_MAX], prog[SECCOMP_PROGRAM_MAX];
-	struct sock_fprog fprog;
+	struct sock_fprog fprog = { 0 };
 
 	peek(tid, at, &fprog, sizeof(fprog));
 	if (fprog.len > SECCOMP_PROGRAM_MAX)

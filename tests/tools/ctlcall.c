@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client of a VMM's control socket: `ctlcall SOCKET OP ARG [PAYLOAD [FILE]]` sends one request (vmm/control.h) with the
- * NUL-terminated payload and an open descriptor of FILE, prints the answer's status, and ends with 0 when it came.
- * `ctlcall SOCKET garbage` sends bytes that are no request; 0: the socket was closed. `ctlcall SOCKET listen CMD..` makes the
- * socket and runs CMD with it as descriptor 3.
+ * A client of a VMM's control socket: `ctlcall SOCKET OP ARG [PAYLOAD [FILE]]` sends one request (vmm/control.h) with
+ * the NUL-terminated payload and an open descriptor of FILE, prints the answer's status, and ends with 0 when it came.
+ * `ctlcall SOCKET garbage` sends bytes that are no request; 0: the socket was closed. `ctlcall SOCKET listen CMD..`
+ * makes the socket and runs CMD with it as descriptor 3.
  */
 #include <fcntl.h>
 #include <stdio.h>
