@@ -10,7 +10,7 @@ load lib/containerd
 sandbox() {
 	local pod=$C-$1
 	shift
-	ip netns add "$pod"
+	[ -e "/run/netns/$pod" ] || ip netns add "$pod"
 	ip -n "$pod" link set lo up
 	mkdir -p "$T/shm-$pod"
 	mount -t tmpfs -o size=8m shm "$T/shm-$pod"
@@ -49,7 +49,12 @@ local_setup() {
 }
 
 boot_id() { at "$1" "$2" cat /proc/sys/kernel/random/boot_id; }
-vmms() { for p in /proc/[0-9]*; do [[ $(readlink "$p/exe" 2>/dev/null) == */husk-vmm ]] && echo "${p#/proc/}"; done; }
+vmms() {
+	local f name
+	for f in /proc/[0-9]*/comm; do
+		if read -r name 2>/dev/null <"$f" && [ "$name" = husk-vmm ]; then echo "$f"; fi
+	done
+}
 
 # bats test_tags=vm,quick
 @test "two pods of three containers each: two VMs, in each one kernel, one network, one IPC, one name" {
@@ -99,6 +104,10 @@ vmms() { for p in /proc/[0-9]*; do [[ $(readlink "$p/exe" 2>/dev/null) == */husk
 }
 
 @test "localhost of the pod's network namespace on the host reaches the pod's server, as port-forward does" {
+	ip netns add "$C-a"
+	ip link add "v$RANDOM" type veth peer name eth0 netns "$C-a"
+	ip -n "$C-a" addr add 192.0.2.2/24 dev eth0
+	ip -n "$C-a" link set eth0 up
 	sandbox a
 	member a web -- httpd -f -p 8080 -h /home
 	poll 20 forwarded
