@@ -62,6 +62,10 @@ static bool header_ok(const struct wire_hdr *h)
 		min = sizeof(uint32_t);
 		max = WIRE_PAYLOAD_MAX;
 		break;
+	case WIRE_CHANGES:
+		min = sizeof(struct wire_change);
+		max = WIRE_PAYLOAD_MAX;
+		break;
 	case WIRE_RESOLVER:
 		min = max = sizeof(struct wire_resolver);
 		break;

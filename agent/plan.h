@@ -31,6 +31,13 @@
  * host's disks to be synced.
  */
 #define PLAN_FLUSH_UID 0xfffffffdu
+/*
+ * The same for changes of the host that the agent repeats for the sake of inotify (vmm/fs_replay.c): files and
+ * directories whose names change; files whose data or attributes do.
+ */
+#define PLAN_REPLAY_UID 0xfffffffcu
+#define PLAN_REPLAY_DIR_UID 0xfffffffbu
+#define PLAN_TOUCH_UID 0xfffffffau
 
 enum plan_kind { PLAN_CONTAINER = 1, PLAN_PROCESS = 2, PLAN_UPDATE = 3 };
 

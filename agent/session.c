@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "changes.h"
 #include "container.h"
 #include "control.h"
 #include "forward.h"
@@ -524,6 +525,9 @@ static bool dispatch(struct session *s, const struct frame *f)
 		return take_resolver(s, f);
 	case WIRE_FORWARD:
 		return take_forward(s, f);
+	case WIRE_CHANGES:
+		changes_begin(s, f->payload, f->h.len);
+		return true;
 	case WIRE_SOCKETS:
 		return take_sockets(s, cid, f->h.len);
 	case WIRE_ANSWER:

@@ -107,6 +107,12 @@ enum wire_type {
 			* is gone. The host sends nothing before */
 	WIRE_REFUSE, /* u32 id of a WIRE_CALL of this session: the host cannot connect. No answer */
 
+	/*
+	 * struct wire_change[], each followed by its path and, when it moved, where to: relative to PLAN_SHARES, no NUL.
+	 * The host has changed files of coherent shares: let inotify in the guest tell, in this order. -> OK/ERROR
+	 */
+	WIRE_CHANGES = 48,
+
 	/* agent -> host */
 	WIRE_OK = 64, /* payload as the request says */
 	WIRE_ERROR,   /* struct wire_error + text */
@@ -128,6 +134,22 @@ struct wire_signal {
 
 struct wire_winsize {
 	uint16_t rows, cols, xpixel, ypixel;
+};
+
+enum wire_change_kind {
+	CHANGE_CREATED = 1,
+	CHANGE_DELETED,
+	CHANGE_MOVED,
+	CHANGE_ATTRIBUTES,
+	CHANGE_MODIFIED,
+	CHANGE_WRITTEN, /* a descriptor for writing was closed */
+};
+
+struct wire_change {
+	uint8_t kind;	   /* enum wire_change_kind */
+	uint8_t directory; /* 1: it is one */
+	uint16_t path_len, to_len;
+	uint16_t zero;
 };
 
 struct wire_resolver {

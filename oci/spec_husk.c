@@ -94,6 +94,8 @@ static int parse_own(struct parse *p, const struct json *a, struct spec_husk *ou
 		return husk_bool(p, a, &out->ksm);
 	if (strcmp(name, "network") == 0)
 		return husk_network(p, a, &out->network);
+	if (strcmp(name, "inotify") == 0)
+		return husk_bool(p, a, &out->inotify);
 	if (strcmp(name, "dax") == 0)
 		return husk_dax(p, a, &out->dax);
 	if (strncmp(a->key, VOLUME_PREFIX, strlen(VOLUME_PREFIX)) == 0)

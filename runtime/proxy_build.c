@@ -336,6 +336,18 @@ static void vm_times(struct proxy *x)
 	}
 }
 
+/* What the watch helper shall look after, when the container asks for it. */
+static void watch_note(struct proxy *x, const struct share *s, int fd)
+{
+	struct watch_config *c = &x->watch;
+
+	if (!x->p->spec->husk.inotify.v || x->p->joins || s->is_root || s->is_file || c->nshares == WATCH_SHARES_MAX)
+		return;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0)
+		c->share[c->nshares++] = (struct watch_share){ .name = s->name, .fd = fd };
+}
+
 static void shares_give(struct proxy *x)
 {
 	const struct host_plan *host = x->p->host;
@@ -348,6 +360,7 @@ static void shares_give(struct proxy *x)
 
 		if (fd < 0)
 			fail(x, &err, 0);
+		watch_note(x, s, fd);
 		rc = ctl_request(x->ctl, CTL_ADD_SHARE, share_flags(s), s->name, (uint32_t)strlen(s->name) + 1, &fd, 1,
 				 NULL, 0, mono_ns() + VMM_REQUEST_NS);
 		if (rc == -EPIPE || rc == -ETIMEDOUT)
@@ -388,6 +401,40 @@ static void container_create(struct proxy *x)
 	x->timeline.ns[STEP_CREATED] = mono_ns();
 }
 
+/* A session of its own for a helper, or NULL with *err. */
+static struct session *helper_session(struct proxy *x, const char *what, struct error *err)
+{
+	int fd = net_vm_connect(x->p->dirfd), rc;
+
+	rc = fd < 0 ? fd
+		    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
+	if (rc >= 0)
+		return session_new(fd);
+	if (fd >= 0)
+		close(fd);
+	error_set(err, -rc, "%s: cannot reach the agent", what);
+	return NULL;
+}
+
+static int watch_begin(struct proxy *x, struct error *err)
+{
+	struct watch_config *c = &x->watch;
+	pid_t pid = 0;
+
+	if (!c->nshares)
+		return 0;
+	c->vmm = x->vmm;
+	c->log_fd = x->log_fd;
+	c->session = helper_session(x, "watch", err);
+	if (!c->session)
+		return -1;
+	pid = watch_start(c, err);
+	session_free(c->session);
+	while (c->nshares)
+		close(c->share[--c->nshares].fd);
+	return pid < 0 ? -1 : 0;
+}
+
 /* The helper, from now on: it has the control connection, and a session of its own. */
 static int network_start(struct proxy *x, bool follow, struct error *err)
 {
@@ -398,16 +445,11 @@ static int network_start(struct proxy *x, bool follow, struct error *err)
 		.state_dir = x->p->dirfd,
 		.follow = follow,
 	};
-	int fd = net_vm_connect(x->p->dirfd), rc;
+	int rc;
 
-	rc = fd < 0 ? fd
-		    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
-	if (rc < 0) {
-		if (fd >= 0)
-			close(fd);
-		return error_set(err, -rc, "network: cannot reach the agent");
-	}
-	cfg.session = session_new(fd);
+	cfg.session = helper_session(x, "network", err);
+	if (!cfg.session)
+		return -1;
 	rc = net_start(&x->net, &cfg, err);
 	session_free(cfg.session);
 	close(x->ctl);
@@ -557,6 +599,7 @@ void proxy_build(struct proxy *x)
 	vm_times(x);
 	container_create(x);
 	check(x, hostsock_serve(&x->hostsock, &err), &err);
+	check(x, watch_begin(x, &err), &err);
 	timeline_write(p->dirfd, FILE_TIMELINE, &x->timeline);
 	sync_send(x->sync, SYNC_CREATED, (uint32_t)x->vmm, NULL);
 	expect(x, SYNC_COMMIT);

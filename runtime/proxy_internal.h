@@ -10,6 +10,7 @@
 #include "proxy.h"
 #include "pump.h"
 #include "timeline.h"
+#include "watch.h"
 
 struct proxy {
 	const struct proxy_params *p;
@@ -35,6 +36,7 @@ struct proxy {
 	struct net net;
 	struct hostsock hostsock;
 	struct oom_tell oom_tell;
+	struct watch_config watch;
 	struct timeline timeline;
 
 	int starter; /* connection that waits for the start, or -1: the sync pair */

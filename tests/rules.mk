@@ -93,7 +93,7 @@ format: | $(deps_check_stamp) ## bring the C files into the project's style
 # ---- with guests, in a KVM host ----
 
 # programs of the suites; static, because most of them run inside containers
-bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer fs_suite maptouch ctlcall)
+bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer fs_suite maptouch ctlcall fsevents)
 
 build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@

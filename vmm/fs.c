@@ -434,6 +434,8 @@ static int init(struct fs *fs)
 	err = fs_inodes_init(fs, inodes);
 	if (err == 0)
 		err = fs_pool_init(&fs->handles, sizeof(struct fs_handle), handles);
+	if (err == 0)
+		err = fs_replay_init(fs);
 	return err ? err : fs_locks_init(fs);
 }
 
@@ -454,6 +456,7 @@ struct virtio_dev *fs_create(const struct gmem *mem, unsigned int nqueues)
 	fs->dev.nqueues = 1 + nqueues;
 	fs->nqueues = nqueues;
 	fs->stop = fs->wait = -1;
+	fs->stand_in[0] = fs->stand_in[1] = -1;
 	memcpy(fs->tag, PLAN_FS_TAG, sizeof(PLAN_FS_TAG) - 1);
 	pthread_mutex_init(&fs->evict_lock, NULL);
 	pthread_mutex_init(&fs->share_lock, NULL);
@@ -519,6 +522,7 @@ void fs_destroy(struct virtio_dev *d)
 	fs_pool_free(&fs->handles);
 	fs_inodes_free(fs);
 	fs_dax_free(fs);
+	fs_replay_free(fs);
 	if (fs->worker)
 		munmap(fs->worker, (1 + FS_WORKERS) * sizeof(*fs->worker));
 	if (fs->share)

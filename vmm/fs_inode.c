@@ -261,6 +261,21 @@ int fs_inode_get(struct fs *fs, uint64_t nodeid, struct fs_inode **out)
 	return 0;
 }
 
+int fs_inode_remember(struct fs *fs, struct fs_inode *i)
+{
+	struct key k = key_again(fs, i);
+	struct fs_shard *s = shard_of(fs, &k);
+	int err = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (i->nlookup)
+		i->nlookup++;
+	else
+		err = -ESTALE;
+	pthread_mutex_unlock(&s->lock);
+	return err;
+}
+
 void fs_inode_forget(struct fs *fs, uint64_t nodeid, uint64_t n)
 {
 	struct fs_inode *i = fs_pool_get(&fs->inodes, nodeid);
@@ -516,10 +531,15 @@ int fs_inode_lookup(struct fs *fs, struct fs_inode *dir, const char *name, struc
 	pthread_mutex_lock(&s->lock);
 	*i = find(fs, s, &k, dir->share, st, true);
 	pthread_mutex_unlock(&s->lock);
-	if (*i)
-		return 0;
-	fd = open_counted(fs, dir->fd, name);
-	return fd < 0 ? fd : fs_inode_adopt(fs, dir->share, dir, fd, i, st);
+	if (!*i) {
+		fd = open_counted(fs, dir->fd, name);
+		if (fd >= 0)
+			fd = fs_inode_adopt(fs, dir->share, dir, fd, i, st);
+		if (fd < 0)
+			return fd;
+	}
+	atomic_store_explicit(&(*i)->name_hash, fs_name_hash(name), memory_order_relaxed);
+	return 0;
 }
 
 struct fs_inode *fs_inode_known(struct fs *fs, struct fs_inode *dir, const char *name)

@@ -61,19 +61,20 @@ struct fs_inode {
 	uint64_t id; /* FUSE nodeid; constant, as are the key, type, flags and btime */
 	uint64_t dev, ino;
 	uint32_t mnt, type;
-	uint8_t domain;		 /* of dev; see fs_domain() */
-	_Atomic uint16_t share;	 /* changes to FS_NO_SHARE while BUSY */
-	uint16_t flags;		 /* FS_I_* */
-	_Atomic int fd;		 /* O_PATH; -1: evicted (name is set) or gone. Changes while BUSY or under evict_lock */
-	uint64_t nlookup;	 /* shard's lock */
-	uint32_t next;		 /* shard's lock: next in the hash chain, index + 1 */
-	bool hashed;		 /* shard's lock */
-	atomic_bool touched;	 /* used since the eviction hand came by */
-	uint64_t parent;	 /* id of the directory it was found in */
-	char *name;		 /* evicted: name in the parent, which then has one user more; evict_lock */
-	int64_t btime;		 /* birth, ns; 0 when the file system doesn't know */
-	_Atomic uint64_t stamp;	 /* state of the file at the last open that dropped the guest's pages; 0: none */
-	_Atomic uint32_t locked; /* counts locks taken; 0: never */
+	uint8_t domain;		/* of dev; see fs_domain() */
+	_Atomic uint16_t share; /* changes to FS_NO_SHARE while BUSY */
+	uint16_t flags;		/* FS_I_* */
+	_Atomic int fd;		/* O_PATH; -1: evicted (name is set) or gone. Changes while BUSY or under evict_lock */
+	uint64_t nlookup;	/* shard's lock */
+	uint32_t next;		/* shard's lock: next in the hash chain, index + 1 */
+	bool hashed;		/* shard's lock */
+	atomic_bool touched;	/* used since the eviction hand came by */
+	uint64_t parent;	/* id of the directory it was found in */
+	_Atomic uint32_t name_hash; /* of the name that it was last found by */
+	char *name;		    /* evicted: name in the parent, which then has one user more; evict_lock */
+	int64_t btime;		    /* birth, ns; 0 when the file system doesn't know */
+	_Atomic uint64_t stamp;	    /* state of the file at the last open that dropped the guest's pages; 0: none */
+	_Atomic uint32_t locked;    /* counts locks taken; 0: never */
 	_Atomic uint32_t writers;   /* handles that may write */
 	_Atomic uint64_t told_size; /* FS_I_DAX: the largest that the guest has been told */
 };
@@ -158,6 +159,8 @@ struct fs {
 	pthread_mutex_t domain_lock; /* domain[] grows */
 	uint64_t domain[FS_DOMAINS]; /* the host's devices in the order in which they were met */
 	_Atomic uint32_t ndomains;
+
+	int stand_in[2]; /* fs_replay.c: for a file, for a directory that is gone */
 
 	/* DAX (fs_dax.c); window NULL: none */
 	pthread_mutex_t window_lock;
@@ -280,6 +283,9 @@ int fs_inode_adopt(struct fs *fs, uint16_t share, struct fs_inode *dir, int fd, 
 /* The inode of name in dir if the guest knows it: pinned, maybe evicted. Or NULL. */
 struct fs_inode *fs_inode_known(struct fs *fs, struct fs_inode *dir, const char *name);
 
+/* The guest looks up once more what it knows; pinned. 0, or -ESTALE when it has just been forgotten. */
+int fs_inode_remember(struct fs *fs, struct fs_inode *i);
+
 /* The guest forgets n lookups. */
 void fs_inode_forget(struct fs *fs, uint64_t nodeid, uint64_t n);
 
@@ -360,6 +366,15 @@ void fs_locks_flush(struct fs *fs, struct fs_inode *i, uint64_t owner); /* close
 void fs_locks_released(struct fs *fs, struct fs_inode *i, uint64_t fh); /* last close of an open file */
 bool fs_locks_interrupt(struct fs *fs, uint64_t unique);
 int fs_locks_retry(struct fs *fs); /* try the waiters again; ms until the next time, -1: no waiters */
+
+/* ---- fs_replay.c ---- */
+
+int fs_replay_init(struct fs *fs);
+void fs_replay_free(struct fs *fs);
+bool fs_is_replay(const struct fs_req *r);
+/* A request for which fs_is_replay(); fn: what it is for anybody else. changes: fn changes something. */
+int fs_replay(struct fs_req *r, int (*fn)(struct fs_req *r), bool changes);
+uint32_t fs_name_hash(const char *name);
 
 /* ---- fs_dax.c ---- */
 

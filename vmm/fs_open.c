@@ -113,8 +113,10 @@ static int open_known(struct fs_req *r, struct fs_inode *i, uint32_t guest_flags
 int fs_op_open(struct fs_req *r)
 {
 	const struct fuse_open_in *in = (const void *)r->arg;
+	/* a replay is for the events that it makes in the guest */
+	uint32_t flags = fs_is_replay(r) ? in->flags & ~(uint32_t)(O_ACCMODE | O_TRUNC) : in->flags;
 
-	return open_known(r, r->node, in->flags, in->open_flags & FUSE_OPEN_KILL_SUIDGID,
+	return open_known(r, r->node, flags, in->open_flags & FUSE_OPEN_KILL_SUIDGID,
 			  fs_req_out(r, sizeof(struct fuse_open_out)));
 }
 

@@ -251,7 +251,7 @@ static int get_node(struct fs_req *r, const struct op *op)
 	if (err)
 		return err;
 	r->share = fs_share_of(r->fs, r->node);
-	return op->flags & CHANGES ? fs_req_writable(r) : 0;
+	return op->flags & CHANGES && !fs_is_replay(r) ? fs_req_writable(r) : 0;
 }
 
 /* Copy and check the arguments, then run the operation. */
@@ -278,7 +278,7 @@ static int run(struct fs_req *r, const struct op *op)
 		return -EINVAL;
 	err = get_node(r, op);
 	if (err == 0)
-		err = op->fn(r);
+		err = fs_is_replay(r) ? fs_replay(r, op->fn, op->flags & CHANGES) : op->fn(r);
 	if (r->node)
 		fs_inode_put(r->fs, r->node);
 	return err;
