@@ -277,7 +277,8 @@ ended_with() {
 
 @test "--cpus and --memory-limit are what the container sees" {
 	need_cgroup2
-	go --cpus 0.5 --memory-limit 100000000 --mount type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro -- sh -c 'cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/memory.max'
+	go --cpus 0.5 --memory-limit 100000000 --mount type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro -- \
+		sh -c 'd=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); cat $d/cpu.max $d/memory.max'
 	is "$(head -n1 <<<"$out")" "50000 100000"
 	is "$(tail -n1 <<<"$out")" 99999744
 }
