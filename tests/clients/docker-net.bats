@@ -225,7 +225,9 @@ address() { docker inspect -f "{{(index .NetworkSettings.Networks \"${2:-bridge}
 	ok rm -f "$N-c"
 	ok network rm "$N-l2"
 	net l3 -d ipvlan --subnet 172.31.83.0/24 -o parent="${N2}p" -o ipvlan_mode=l3
+	# nobody answers ARP there: that is what layer 3 means
 	ip route add 172.31.83.0/24 dev "${N2}q"
+	ip neigh add 172.31.83.9 lladdr "$(cat "/sys/class/net/${N2}p/address")" dev "${N2}q" nud permanent
 	up d --network "$N-l3" --ip 172.31.83.9 box sleep 1000
 	on d 'ping -c 1 -W 5 172.31.82.1 >/dev/null && echo pinged'
 	has_line "$out" pinged

@@ -47,7 +47,7 @@ teardown() {
 	[ ${#MADE[@]} = 0 ] || docker rm -fv "${MADE[@]}" >"$T/rm.out" 2>&1 3>&- ||
 		! grep -v 'No such container' "$T/rm.out" | grep Error || bad=1
 	for p in "${NETS[@]}"; do
-		docker network rm "$p" >"$T/rm.out" 2>&1 3>&- || grep -q 'No such network' "$T/rm.out" || { cat "$T/rm.out"; bad=1; }
+		docker network rm "$p" >"$T/rm.out" 2>&1 3>&- || grep -qE 'No such network|not found' "$T/rm.out" || { cat "$T/rm.out"; bad=1; }
 	done
 	for p in "${VOLUMES[@]}"; do docker volume rm -f "$p" >/dev/null 2>"$T/rm.out" 3>&- || { cat "$T/rm.out"; bad=1; }; done
 	awk -v t="$T/" 'index($5, t) == 1 { print $5 }' /proc/self/mountinfo | tac | xargs -r umount -l
@@ -195,7 +195,7 @@ engine_clean() {
 	left=$(
 		ls -A "$ENGINE_RUN"/exec/runtime-*/moby 2>/dev/null
 		find /sys/fs/cgroup -path '*/docker/*' -type d -name '????????????????????????????????????????????????????????????????' 2>/dev/null
-		ls /sys/class/net | grep '^veth'
+		cd /sys/class/net && compgen -G 'veth*'
 		grep -o " $ENGINE_RUN/exec/netns/[^d ][^ ]*" /proc/self/mountinfo
 	)
 	[ -z "$left" ] || { echo "left behind: $left"; return 1; }
