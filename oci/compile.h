@@ -56,6 +56,8 @@ struct compile_input {
 
 	/* Facts about a bind's source. Returns 0 or a negative errno. NULL: every source is taken for a directory. */
 	int (*stat_source)(void *ctx, const char *path, struct source_facts *out);
+	/* Is something mounted below this directory? NULL: nothing is. */
+	bool (*has_submounts)(const char *path);
 	/*
 	 * Which container of this VM owns the namespace @path? Its id in *cid to join it, "" to make a new one of that
 	 * kind (a pinned namespace that nobody of this VM has used yet). Returns 0, or -1 when it is foreign to this
@@ -72,8 +74,9 @@ struct compile_input {
 struct share {
 	char *name;	      /* file name under PLAN_SHARES, of a root under PLAN_PRIVATE; unique in the VM */
 	char *source;	      /* absolute host path, as config.json says; with fstype: what mount(2) takes */
-	bool readonly;	      /* the top mount: enforced by the VMM */
+	bool readonly;	      /* the top mount */
 	bool readonly_tree;   /* rro: all submounts too */
+	bool writable_below;  /* readonly, but with submounts that are not: the host's mount alone enforces it */
 	bool recursive;	      /* rbind: submounts too */
 	bool is_root;	      /* the container's rootfs */
 	bool is_file;	      /* not a directory */

@@ -381,10 +381,10 @@ static void mount_op(struct plan_writer *w, const struct plan_mount *pm, const c
 }
 
 static void bind_op(struct compile *c, const struct spec_mount *m, const char *guest_path, uint64_t flags,
-		    bool recursive)
+		    uint64_t without, bool recursive)
 {
 	const struct plan_mount pm = {
-		.flags = (m->flags & BIND_FLAGS) | flags | MS_BIND | (recursive ? MS_REC : 0),
+		.flags = (((m->flags & BIND_FLAGS) | flags) & ~without) | MS_BIND | (recursive ? MS_REC : 0),
 		.attr_set = m->rec_attr_set,
 		.attr_clr = m->rec_attr_clear,
 		.propagation = m->propagation,
@@ -423,9 +423,12 @@ static int share_op(struct compile *c, size_t index, const struct item *it)
 	s->readonly = (m->flags & MS_RDONLY) != 0;
 	s->readonly_tree = (m->rec_attr_set & MOUNT_ATTR_RDONLY) != 0;
 	s->recursive = m->recursive;
+	/* the guest's kernel lets submounts inherit the flag of the mount that it finds them in */
+	s->writable_below = s->readonly && !s->readonly_tree && s->recursive && !it->is_file && c->in->has_submounts &&
+			    c->in->has_submounts(s->source);
 	s->is_file = it->is_file;
 	s->propagation = m->propagation;
-	s->dax = c->spec->husk.dax == HUSK_DAX_ALL && (s->readonly || s->readonly_tree);
+	s->dax = c->spec->husk.dax == HUSK_DAX_ALL && (s->readonly || s->readonly_tree) && !s->writable_below;
 	if (it->kind == KIND_HOSTFS) {
 		s->fstype = arena_strdup(c->arena, m->type);
 		s->fs_data = arena_strdup(c->arena, m->data);
@@ -436,7 +439,8 @@ static int share_op(struct compile *c, size_t index, const struct item *it)
 			     index, m->destination);
 	if (share_idmap(c, index, s) < 0)
 		return -1;
-	bind_op(c, m, arena_printf(c->arena, "%s/%s", PLAN_SHARES, s->name), it->flags, m->recursive);
+	bind_op(c, m, arena_printf(c->arena, "%s/%s", PLAN_SHARES, s->name), it->flags,
+		s->writable_below ? MS_RDONLY : 0, m->recursive);
 	return 0;
 }
 
@@ -456,7 +460,7 @@ static int mount_emit(struct compile *c, size_t index, const struct item *it)
 	case KIND_GUEST:
 	case KIND_SHM:
 	case KIND_SOCKET:
-		bind_op(c, m, it->source, 0, m->recursive || it->kind == KIND_GUEST);
+		bind_op(c, m, it->source, 0, 0, m->recursive || it->kind == KIND_GUEST);
 		break;
 	case KIND_DISK:
 		disk_node_op(c, it->disk, &(struct spec_device){ .path = m->destination, .mode = 0660 });

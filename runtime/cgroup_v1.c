@@ -10,54 +10,33 @@
 #include <sys/stat.h>
 
 #include "cgroup.h"
+#include "mountinfo.h"
 #include "util.h"
 
-/* Undo mountinfo's octal escapes in place. */
-static void unescape(char *s)
-{
-	char *w = s;
+struct hierarchies {
+	char **out;
+	unsigned int n;
+};
 
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-		    s[3] <= '7') {
-			*w++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*w++ = *s;
-		}
-	}
-	*w = '\0';
+static bool add_hierarchy(void *ctx, const struct mountinfo *m)
+{
+	struct hierarchies *h = ctx;
+
+	if (strcmp(m->type, "cgroup") != 0)
+		return true;
+	for (unsigned int i = 0; i < h->n; i++)
+		if (!strcmp(h->out[i], m->point))
+			return true;
+	h->out[h->n++] = xstrdup(m->point);
+	return h->n < CGROUP_HIERARCHIES;
 }
 
 unsigned int cgroup_v1_mounts(char **out)
 {
-	CLEAN_FREE char *text = file_read_at(AT_FDCWD, "/proc/self/mountinfo", 16u << 20, NULL);
-	unsigned int n = 0;
-	char *save = NULL;
+	struct hierarchies h = { .out = out };
 
-	for (char *line = text ? strtok_r(text, "\n", &save) : NULL; line && n < CGROUP_HIERARCHIES;
-	     line = strtok_r(NULL, "\n", &save)) {
-		char *sep = strstr(line, " - cgroup "), *point = line, *end;
-		bool seen = false;
-
-		if (!sep)
-			continue;
-		*sep = '\0';
-		for (int i = 0; i < 4 && point; i++) {
-			point = strchr(point, ' ');
-			point = point ? point + 1 : NULL;
-		}
-		end = point ? strchr(point, ' ') : NULL;
-		if (!end)
-			continue;
-		*end = '\0';
-		unescape(point);
-		for (unsigned int i = 0; i < n; i++)
-			seen |= !strcmp(out[i], point);
-		if (!seen)
-			out[n++] = xstrdup(point);
-	}
-	return n;
+	mountinfo_each(add_hierarchy, &h);
+	return h.n;
 }
 
 /* A new cpuset is empty, and an empty one takes no process. */

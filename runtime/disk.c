@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "mountinfo.h"
 #include "util.h"
 
 /* ---- opening ---- */
@@ -113,84 +114,50 @@ bool disk_limits(const struct host_disk *d, struct ctl_disk_limits *out)
 
 /* ---- the root ---- */
 
-/* mountinfo writes blanks, tabs, newlines and backslashes as octal numbers. */
-static void unescape(char *s)
+struct root_search {
+	const char *path;
+	size_t len;
+	struct disk_root *out;
+	bool nested; /* a mount below the root is not on its device */
+};
+
+static bool match(void *ctx, const struct mountinfo *m)
 {
-	char *w = s;
+	struct root_search *s = ctx;
 
-	for (; *s; s++) {
-		unsigned int v;
-
-		if (*s == '\\' && sscanf(s + 1, "%3o", &v) == 1 && strspn(s + 1, "01234567") >= 3) {
-			*w++ = (char)v;
-			s += 3;
-		} else {
-			*w++ = *s;
-		}
+	if (strncmp(m->point, s->path, s->len) != 0)
+		return true;
+	if (m->point[s->len] == '/') {
+		s->nested = true;
+		return false;
 	}
-	*w = '\0';
-}
-
-/* One line: "ID PARENT MAJ:MIN ROOT MOUNTPOINT OPTIONS [TAGS] - TYPE SOURCE SUPEROPTIONS". */
-static bool match(char *line, const char *rootfs, struct disk_root *out)
-{
-	char *save = NULL, *field[6], *tail = strstr(line, " - "), *type, *source, *super;
-
-	if (!tail)
-		return false;
-	*tail = '\0';
-	for (int i = 0; i < 6; i++) {
-		field[i] = strtok_r(i ? NULL : line, " ", &save);
-		if (!field[i])
-			return false;
-	}
-	unescape(field[4]);
-	if (strcmp(field[4], rootfs) != 0)
-		return false;
-	out->root.source = NULL; /* a later mount at the same place covers an earlier one */
-	type = strtok_r(tail + 3, " ", &save);
-	source = strtok_r(NULL, " ", &save);
-	super = strtok_r(NULL, " \n", &save);
-	if (!super || strcmp(field[3], "/") != 0 || !disk_type_known(type) ||
-	    (strcmp(super, "ro") != 0 && strncmp(super, "ro,", 3) != 0))
-		return false;
-	unescape(source);
-	if (sscanf(field[2], "%u:%u", &out->root.major, &out->root.minor) != 2)
-		return false;
-	free(out->source);
-	free(out->fstype);
-	out->root.source = out->source = xstrdup(source);
-	out->root.fstype = out->fstype = xstrdup(type);
+	if (m->point[s->len])
+		return true;
+	disk_root_free(s->out); /* a later mount at the same place covers an earlier one */
+	if (strcmp(m->root, "/") != 0 || !disk_type_known(m->type) ||
+	    (strcmp(m->super, "ro") != 0 && strncmp(m->super, "ro,", 3) != 0))
+		return true;
+	s->out->root.major = m->major;
+	s->out->root.minor = m->minor;
+	s->out->root.source = s->out->source = xstrdup(m->source);
+	s->out->root.fstype = s->out->fstype = xstrdup(m->type);
 	return true;
 }
 
 bool disk_root_find(const char *rootfs, struct disk_root *out)
 {
 	CLEAN_FREE char *real = realpath(rootfs, NULL);
-	FILE *f = fopen("/proc/self/mountinfo", "re");
+	struct root_search s = { .path = real, .len = real ? strlen(real) : 0, .out = out };
 	struct stat st, below;
-	CLEAN_FREE char *line = NULL;
-	CLEAN_FREE char *nested = real ? xasprintf("%s/", real) : NULL;
-	size_t cap = 0;
 
 	*out = (struct disk_root){ 0 };
-	while (f && real && getline(&line, &cap, f) > 0) {
-		/* a mount below the root is not on its device */
-		char *at = strstr(line, nested);
-
-		if (at && at > line && at[-1] == ' ') {
-			disk_root_free(out);
-			break;
-		}
-		match(line, real, out);
-	}
-	if (f)
-		fclose(f);
-	if (!real || !out->root.source)
+	if (!real)
 		return false;
+	mountinfo_each(match, &s);
 	/* what the table says is what is there: the device's own number, and a node that can be opened */
-	if (stat(real, &st) == 0 && st.st_dev == makedev(out->root.major, out->root.minor) &&
-	    stat(out->root.source, &below) == 0 && S_ISBLK(below.st_mode) && below.st_rdev == st.st_dev)
+	if (!s.nested && out->root.source && stat(real, &st) == 0 &&
+	    st.st_dev == makedev(out->root.major, out->root.minor) && stat(out->root.source, &below) == 0 &&
+	    S_ISBLK(below.st_mode) && below.st_rdev == st.st_dev)
 		return true;
 	disk_root_free(out);
 	return false;

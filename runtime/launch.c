@@ -29,6 +29,7 @@
 #include "hooks.h"
 #include "host_serves.h"
 #include "log.h"
+#include "mountinfo.h"
 #include "pod.h"
 #include "proxy.h"
 #include "shares.h"
@@ -237,6 +238,7 @@ static int compile(struct work *w, const char *id, struct error *err)
 		.ctx = &w->pod,
 		.host_serves = RUNTIME_SERVES,
 		.stat_source = share_facts,
+		.has_submounts = mountinfo_below,
 	};
 
 	if (!w->pod.joins && disk_root_find(w->rootfs, &w->disk_root))

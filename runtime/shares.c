@@ -86,7 +86,7 @@ uint32_t share_flags(const struct share *s)
 {
 	uint32_t flags = 0;
 
-	if (s->readonly || s->readonly_tree)
+	if ((s->readonly && !s->writable_below) || s->readonly_tree)
 		flags |= CTL_SHARE_RO;
 	/* a container's own root is written by this VM alone */
 	if (s->is_root)
