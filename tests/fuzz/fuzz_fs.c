@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "agent/plan.h"
 #include "tests/unit/fuse_client.h"
 #include "vmm/fs_internal.h"
 
@@ -207,6 +208,9 @@ static void one_request(uint8_t flags, uint8_t choice, const uint8_t *body, size
 		if ((flags & NODE) && node_at(op) >= 0 && len >= sizeof(*h) + 24)
 			memcpy(fc_in + sizeof(*h) + node_at(op), &nodes[choice / 54 % KNOWN], 8);
 	}
+	/* the ids by which the agent says what it is about */
+	if ((flags & (SPLIT | SHORT)) == (SPLIT | SHORT))
+		h->uid = PLAN_TOUCH_UID + choice % 4u;
 	/* heads are 16 apart, and a request that was parked keeps its own */
 	if (c.avail[1] >= FC_SLOTS)
 		return;
@@ -231,7 +235,12 @@ static void run_input(void)
 	for (unsigned int n = 0; n < KNOWN; n++)
 		nodes[n] = FUSE_ROOT_ID;
 	{
-		struct fuse_init_in in = { .major = 7, .minor = 39, .flags = FC_FLAGS };
+		struct fuse_init_in in = {
+			.major = 7,
+			.minor = 39,
+			.flags = FC_FLAGS | FUSE_MAP_ALIGNMENT,
+			.flags2 = FS_INIT_INODE_DAX >> 32,
+		};
 		static const char *const shares[] = { "vol", "ro", "file" };
 
 		/* nodes 8 and up are not learned yet: the root */
@@ -241,6 +250,7 @@ static void run_input(void)
 		for (unsigned int n = 0; n < 3; n++)
 			one_request(0, 2 * 54 + FUSE_LOOKUP, (const uint8_t *)shares[n], strlen(shares[n]) + 1);
 		MUST(nnodes == 3);
+		one_request(1u << 5, FUSE_LOOKUP, (const uint8_t *)"large", 6);
 	}
 	for (unsigned int n = 0; n < 16 && input_len - at >= 4; n++) {
 		size_t len = (input[at + 2] | input[at + 3] << 8) % 600;
@@ -253,6 +263,8 @@ static void run_input(void)
 	fs_drop_all(fs);
 	fs_stats(c.d, &st);
 	MUST(st.inodes == 0 && st.handles == 0 && st.locks == 0 && st.waiters == 0 && st.fds == 0);
+	for (uint32_t n = 0; n < fs->units; n++)
+		MUST(!fs->unit[n].mapped && fs->window[n * FS_DAX_UNIT] == 0);
 	fs->inited = false;
 	vq_reset(&c.d->vq[1]);
 	c.d->vq[1].size = FC_QSIZE;
@@ -312,10 +324,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	MUST(mkdir(vol, 0755) == 0 && mkdir(ro, 0755) == 0);
 	put(ro, "f", "protected");
 	put(ro, "single", "file");
+	put(ro, "large", "shown in the window");
+	snprintf(path, sizeof(path), "%s/large", ro);
+	MUST(truncate(path, 100000) == 0);
 	fill_shares();
 	MUST(fc_open(&c, 1));
 	MUST(fs_add_share(c.d, "vol", open(vol, O_PATH), 0) == 0);
-	MUST(fs_add_share(c.d, "ro", open(ro, O_PATH), CTL_SHARE_RO) == 0);
+	MUST(fs_set_window(c.d, 1ull << 38, 8 * FS_DAX_UNIT) == 0);
+	MUST(fs_add_share(c.d, "ro", open(ro, O_PATH), CTL_SHARE_RO | CTL_SHARE_DAX) == 0);
 	snprintf(path, sizeof(path), "%s/single", ro);
 	MUST(fs_add_share(c.d, "file", open(path, O_PATH), CTL_SHARE_RO) == 0);
 	c.d->vq[1].size_max = FC_QSIZE;
