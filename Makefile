@@ -47,6 +47,8 @@ LDMODE := $(if $(static),-static-pie,-pie)
 # The agent is built with musl where musl-gcc is installed, otherwise with a static glibc.
 MUSL := $(if $(SAN),,$(shell command -v musl-gcc))
 AGENT_CC := $(if $(MUSL),musl-gcc -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu,$(CC))
+# No library can be in the guest: there, what is undefined traps.
+AGENT_SAN := $(if $(SAN),-fsanitize=undefined -fsanitize-undefined-trap-on-error -fno-omit-frame-pointer)
 AGENT_HARDEN := $(if $(SAN),,-fstack-protector-strong -fno-pie)
 
 parts := oci runtime vmm agent
@@ -124,7 +126,7 @@ endef
 $(foreach p,$(parts),$(eval $(call part_rules,$(p))))
 
 $(B)/obj/agent-guest/%.o: agent/%.c $(OBJ_DEPS)
-	$(COMPILE) $(AGENT_CC) $(BASE) $(WARN) $(AGENT_HARDEN) $(SANFLAGS) $(CFLAGS_agent) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(COMPILE) $(AGENT_CC) $(BASE) $(WARN) $(AGENT_HARDEN) $(AGENT_SAN) $(CFLAGS_agent) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # outputs appear by rename: a program that runs, or a second make, keeps what it has
 LINK = @echo "  LINK    $@"; mkdir -p $(@D); t=$@.$$$$; trap "rm -f $$t" EXIT;
@@ -137,7 +139,7 @@ $(B)/husk-vmm: $(call objs,vmm) $(B)/obj/vmm.list
 	$(LINK) $(CC) $(CFLAGS) $(LDMODE) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS_vmm) $(PUT)
 
 $(B)/husk-agent: $(patsubst agent/%.c,$(B)/obj/agent-guest/%.o,$(call src,agent)) $(B)/obj/agent.list
-	$(LINK) $(AGENT_CC) $(CFLAGS) $(if $(SAN),,-static -no-pie) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS_agent) \
+	$(LINK) $(AGENT_CC) $(CFLAGS) -static -no-pie $(filter-out -fsanitize%,$(LDFLAGS_ALL)) $(filter %.o,$^) $(LIBS_agent) \
 		-o $$t && cp $$t $@.debug && strip $$t && mv $$t $@ # the guest unpacks it at each boot
 
 # ---- guest images ----
@@ -171,7 +173,7 @@ uninstall: ## remove what install put there
 	for m in $(wildcard docs/man/*.[1-9]); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$${m##*/}; done
 
 clean: ## remove all outputs (not the caches under ~/.cache/husk)
-	rm -rf build build-san build-fuzz build-breach
+	rm -rf build build-san build-fuzz build-breach build-cov
 
 demo: all ## run a container in its own micro-VM and show what happened
 	@tests/demo

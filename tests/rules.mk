@@ -41,11 +41,12 @@ check-san: ## unit tests under ASan and UBSan
 
 # ---- fuzzers: clang and libFuzzer, with objects of their own ----
 
-FB := build-fuzz
+COV ?=
+FB := $(if $(COV),build-cov,build-fuzz)
 FUZZ_TIME ?= 10
 FUZZ_SAN := address,undefined
-FUZZ_FLAGS := $(LANG_FLAGS) -O1 -g -fno-omit-frame-pointer -Wall -Wextra \
-	-fsanitize=$(FUZZ_SAN) -fno-sanitize-recover=undefined -DHUSK_FUZZING=1
+FUZZ_FLAGS := $(LANG_FLAGS) -O1 -g -fno-omit-frame-pointer -Wall -Wextra -DHUSK_FUZZING=1 \
+	$(if $(COV),-fprofile-instr-generate -fcoverage-mapping,-fsanitize=$(FUZZ_SAN) -fno-sanitize-recover=undefined)
 fuzz_bins := $(patsubst tests/fuzz/%.c,$(FB)/%,$(fuzz_src))
 
 $(FB)/obj/%.o: %.c tests/rules.mk | $(B)/version.h $(deps_check_stamp)
@@ -74,6 +75,10 @@ check-fuzz: $(fuzz_bins) ## each fuzzer for a few seconds (FUZZ_TIME=10)
 TIME ?= 600
 fuzz: $(fuzz_bins) ## each fuzzer for TIME=600 seconds, keeping the corpus
 	@FUZZ_TIME=$(TIME) tests/run-fuzz long $(fuzz_bins)
+
+fuzz-coverage: ## what seeds and corpora reach, per file: build-cov/coverage.md
+	@$(MAKE) --no-print-directory COV=1 DEPS=0 $(patsubst tests/fuzz/%.c,build-cov/%,$(fuzz_src))
+	@tests/fuzz-coverage $(patsubst tests/fuzz/%.c,build-cov/%,$(fuzz_src))
 
 # ---- static analysis and style ----
 
@@ -142,6 +147,11 @@ check-guest: all test-tools | $(deps_check_stamp) ## every verb and config.json 
 check-guest-all: all test-tools | $(deps_check_stamp) ## check-guest with its slow cases: hostile guests, networks, crashes, files
 	@RUNTIME=husk SUITE_TIMEOUT=7200 tests/run-bats $(guest_bats)
 
+SAN_BATS ?= $(addprefix tests/,run.bats exec.bats kill.bats process.bats mounts.bats files.bats stdio.bats errors.bats)
+check-guest-san: test-tools build/vmlinux | $(deps_check_stamp) ## runtime, proxy, VMM and agent under sanitizers, in a KVM host (SAN_BATS="FILES")
+	@$(MAKE) --no-print-directory SAN=1 DEPS=0 programs build-san/initramfs.cpio
+	@SAN=1 RUNTIME=husk CASE_TIMEOUT=300 SUITE_TIMEOUT=7200 tests/run-bats --filter-tags '!slow' $(SAN_BATS)
+
 check-runc: test-tools | $(deps_check_stamp) ## the cases that need no VM, with runc
 	@RUNTIME=runc SUITE_TIMEOUT=1500 tests/run-bats --filter-tags '!vm,!slow' $(guest_bats)
 
@@ -166,5 +176,5 @@ STAGES ?= unit san fuzz static format host guest runc $(if $(client_bats),client
 check: | $(deps_check_stamp) ## all of: unit san fuzz static format host guest runc clients-quick (STAGES="...")
 	@MAKE='$(MAKE)' tests/check $(STAGES)
 
-.PHONY: unit-bins test-tools check-unit check-san fuzz-bins check-fuzz fuzz check-static check-format format check-host check-guest \
-	check-runc check-clients check-clients-quick bench soak check
+.PHONY: unit-bins test-tools check-unit check-san fuzz-bins check-fuzz fuzz fuzz-coverage check-static check-format format check-host \
+	check-guest check-guest-san check-runc check-clients check-clients-quick bench soak check

@@ -14,7 +14,7 @@ suite_runtime() {
 
 	RUNTIME=${RUNTIME:-husk}
 	case $RUNTIME in
-	husk) RUNTIME_BIN=$(readlink -f "$here/../build/husk") ;;
+	husk) RUNTIME_BIN=$(readlink -f "$here/../${HUSK_BUILD:-build}/husk") ;;
 	*) RUNTIME_BIN=$(command -v "$RUNTIME") ;;
 	esac
 	[ -x "$RUNTIME_BIN" ] || { echo "no runtime $RUNTIME"; return 1; }
