@@ -81,9 +81,11 @@ static void turn(void)
 static void set_up(unsigned int slot, uint16_t size)
 {
 	uint64_t base = MMIO_BASE + slot * MMIO_WINDOW;
-	static const struct {
+	static const uint32_t features[NDEV] = { 0, 0x22, 0, 0 }; /* of the balloon: statistics, reporting */
+	const struct {
 		uint32_t reg, value;
-	} steps[] = { { 0x70, 0 }, { 0x70, 3 }, { 0x24, 1 }, { 0x20, 1 }, { 0x24, 0 }, { 0x20, 0x22 }, { 0x70, 11 } };
+	} steps[] = { { 0x70, 0 }, { 0x70, 3 }, { 0x24, 1 }, { 0x20, 1 }, { 0x24, 0 }, { 0x20, features[slot] },
+		      { 0x70, 11 } };
 	uint32_t v;
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
