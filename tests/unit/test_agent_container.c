@@ -758,6 +758,54 @@ AGENT_TEST(ps_lists_the_containers_processes_only)
 	host_close(o);
 }
 
+/* Whole records in a frame's payload; -1: a broken one. */
+static int ps_records(const struct host *o)
+{
+	const uint8_t *at = o->payload;
+	uint32_t left = o->h.len;
+	int n = 0;
+
+	for (; left; n++) {
+		struct wire_ps ps;
+
+		if (left < sizeof(ps))
+			return -1;
+		memcpy(&ps, at, sizeof(ps));
+		if (ps.cmd_len > left - sizeof(ps))
+			return -1;
+		at += sizeof(ps) + ps.cmd_len;
+		left -= (uint32_t)sizeof(ps) + ps.cmd_len;
+	}
+	return n;
+}
+
+AGENT_TEST(ps_of_thousands_of_processes_takes_several_frames)
+{
+	struct host *s, *o = host_connect();
+	int processes = 0, frames = 0, n;
+	struct pb p;
+
+	pb_container(&p, "c1", "i=0; while [ $i -lt 2500 ]; do sleep 777 & i=$((i + 1)); done; echo up; wait");
+	s = host_start(&p, "c1");
+	REQUIRE(s);
+	CHECK(host_expect(s, 0, "up"));
+	host_frame(o, WIRE_PS, 0, "c1", 2);
+	do {
+		REQUIRE(host_next_within(o, ANSWER_MS) > 0);
+		if (o->h.type == WIRE_HELLO)
+			continue;
+		REQUIRE(o->h.type == WIRE_OK || (o->h.type == WIRE_DATA && o->h.chan == WIRE_STDOUT));
+		n = ps_records(o);
+		REQUIRE(n >= 0);
+		processes += n;
+		frames++;
+	} while (o->h.type != WIRE_OK);
+	CHECK_EQ(processes, 2501);
+	CHECK(frames > 1);
+	host_close(s);
+	host_close(o);
+}
+
 AGENT_TEST(stats_are_whole_records_of_files)
 {
 	struct host *s, *o = host_connect();
