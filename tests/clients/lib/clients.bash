@@ -19,7 +19,7 @@ setup() {
 	TOKEN=hc$$r$RANDOM
 	N=$TOKEN
 	T=$SUITE/$TOKEN
-	PATH=$HUSK_TEST_TOOLS:$PATH
+	PATH=$HUSK_TEST_TOOLS:/usr/bin:$PATH # the client that came with the engine, before a newer one
 	MADE=() NETS=() VOLUMES=() JOBS=()
 	rc=0 out='' err=''
 	mkdir "$T"
@@ -90,7 +90,7 @@ engine_up() {
 	local name=${1:-main} more=${2:-}
 	engine_use "$name"
 	[ ! -e "$ENGINE/ready" ] || return 0
-	PATH=$PATH:/usr/sbin:/sbin
+	PATH=/usr/bin:$PATH:/usr/sbin:/sbin
 	for p in dockerd containerd docker docker-proxy iptables; do
 		command -v $p >/dev/null || fail "no $p: apt-get install docker.io containerd iptables (tests/packages.txt)" || return
 	done
