@@ -10,8 +10,9 @@
  * pages that it read before it had the lock, though the host's clock ticks too slowly to tell two writes apart.
  *
  * Private shares: only this VM writes, or now and then an engine that copies a file in. Ten seconds cost one lookup per
- * file and ten seconds, and let the copy be seen. What is open for writing is asked for each time: the guest knows the
- * size of what it has written better than we do, but not how many blocks that takes.
+ * file and ten seconds, and let the copy be seen. What is open for writing is asked for once a second: the
+ * guest knows the size of what it has written better than we do, but not how many blocks that takes. (Not each time: a
+ * guest with a write-back cache asks before every write when it may not believe what it knows.)
  */
 #include "fs_internal.h"
 
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #define PRIVATE_VALID_S 10
+#define WRITING_VALID_S 1
 #define TICK_NS 1 /* rounded up by the guest */
 
 static void valid_for(const struct fs *fs, const struct fs_inode *i, uint64_t *sec, uint32_t *nsec)
@@ -32,7 +34,7 @@ static void valid_for(const struct fs *fs, const struct fs_inode *i, uint64_t *s
 	if (i->flags & FS_I_PSEUDO)
 		return;
 	if (fs_share_private(fs, &fs->share[i->share]))
-		*sec = atomic_load_explicit(&i->writers, memory_order_relaxed) ? 0 : PRIVATE_VALID_S;
+		*sec = atomic_load_explicit(&i->writers, memory_order_relaxed) ? WRITING_VALID_S : PRIVATE_VALID_S;
 	else if (atomic_load_explicit(&i->locked, memory_order_relaxed) == 0)
 		*nsec = TICK_NS;
 }

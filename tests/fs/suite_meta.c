@@ -337,6 +337,8 @@ PROPERTY(blocks_and_sizes_are_told)
 	EQ(write(fd, buf, sizeof(buf)), sizeof(buf));
 	EQ(fsync(fd), 0);
 	EQ(stat_of("f").st_size, sizeof(buf));
+	close(fd);
+	fd = open("f", O_RDONLY);
 	OK(stat_of("f").st_blocks * 512 >= (blkcnt_t)sizeof(buf) / 2);
 	OK(stat_of("f").st_blksize >= 512);
 	EQ(statvfs(".", &sv), 0);
