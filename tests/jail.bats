@@ -86,3 +86,16 @@ status_field() { awk -v k="$2:" '$1 == k { $1 = ""; print substr($0, 2) }' "$1/s
 	echo "$a, $b"
 	[ "$a" != "$b" ]
 }
+
+@test "the control socket is its owner's, and bytes that are no request end the connection only" {
+	local sock=$ROOT/$C/vm.sock n
+	container . "sleep 100"
+	launch
+	for n in 1 2 3; do must ctlcall "$sock" garbage; done
+	# neither by the path nor, were it open to all, by the socket itself
+	must_fail setpriv --reuid 1000 --regid 1000 --clear-groups "$TOOLS/ctlcall" "$sock" 2 0
+	chmod 711 "$T" "$SUITE" "$ROOT" "$ROOT/$C" && chmod 777 "$sock"
+	must_fail setpriv --reuid 1000 --regid 1000 --clear-groups "$TOOLS/ctlcall" "$sock" 2 0
+	is "$(ctlcall "$sock" 2 0)" 0
+	chmod 700 "$ROOT" "$ROOT/$C"
+}
