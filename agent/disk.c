@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -64,7 +65,8 @@ static int find(const char *serial, char name[64])
 int disk_device(const char *serial, dev_t *dev)
 {
 	char name[64], path[64 + sizeof(name)], text[32];
-	unsigned int major, minor;
+	unsigned long major, minor;
+	char *colon;
 	int r = find(serial, name);
 
 	if (r)
@@ -73,9 +75,11 @@ int disk_device(const char *serial, dev_t *dev)
 	r = (int)file_read(AT_FDCWD, path, text, sizeof(text));
 	if (r < 0)
 		return r;
-	if (sscanf(text, "%u:%u", &major, &minor) != 2)
+	major = strtoul(text, &colon, 10); /* "MAJOR:MINOR" */
+	if (*colon != ':')
 		return -EINVAL;
-	*dev = makedev(major, minor);
+	minor = strtoul(colon + 1, NULL, 10);
+	*dev = makedev((unsigned int)major, (unsigned int)minor);
 	return 0;
 }
 

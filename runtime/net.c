@@ -142,13 +142,20 @@ static int nic_plug(struct helper *h, struct nic *nic, const struct net_link *l,
 {
 	/* the largest MTU: the guest sets the present one, which may grow later */
 	struct ctl_nic req = { .mtu = 65535, .queue_pairs = 1 };
-	int r;
+	CLEAN_FD int vhost = openat(h->c.dev_net, "../vhost-net", O_RDWR | O_CLOEXEC);
+	const int fds[] = { tap, vhost };
+	int r = -ENODEV;
 
 	if (tc_join(h->nl, l->ifindex, nic->tap, err) < 0)
 		return -1;
 	memcpy(req.mac, l->mac, sizeof(req.mac));
-	r = ctl_request(h->c.ctl, CTL_ADD_NIC, 0, &req, sizeof(req), &tap, 1, &nic->slot, sizeof(nic->slot),
-			mono_ns() + REQUEST_LIMIT_NS);
+	/* The host's kernel moves the frames where it can; else the VMM does. */
+	if (vhost >= 0)
+		r = ctl_request(h->c.ctl, CTL_ADD_NIC, 1, &req, sizeof(req), fds, 2, &nic->slot, sizeof(nic->slot),
+				mono_ns() + REQUEST_LIMIT_NS);
+	if (r < 0 && r != -ENOSPC)
+		r = ctl_request(h->c.ctl, CTL_ADD_NIC, 0, &req, sizeof(req), fds, 1, &nic->slot, sizeof(nic->slot),
+				mono_ns() + REQUEST_LIMIT_NS);
 	if (r == -ENOSPC)
 		return error_set(err, 0, "the VM has no free network slot for it; disconnect another network");
 	if (r >= 0 && r != sizeof(nic->slot))

@@ -104,7 +104,7 @@ build/tests/tools/%: tests/tools/%.c $(OBJ_DEPS)
 	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
 
 build/tests/bench/%: tests/bench/%.c $(OBJ_DEPS)
-	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< && mv $@.new $@
+	$(COMPILE) $(CC) $(BASE) $(WARN) $(CFLAGS) -static -o $@.new $< -luring && mv $@.new $@
 
 # which lines of the VMM's filters are used
 build/tests/tools/calls: tests/tools/calls.c vmm/seccomp.c vmm/seccomp_rules.c vmm/seccomp.h $(OBJ_DEPS)

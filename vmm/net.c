@@ -9,6 +9,8 @@
  * of a frame (struct virtio_net_hdr_v1) is the one the TAP speaks, and the kernel checks it on its own copy when
  * it takes a frame from us, so a guest that changes it meanwhile gains nothing.
  *
+ * With vhost-net the kernel serves both queues of a pair (vhost.c), and only the control queue is served here.
+ *
  * Receive holds buffers ahead: chains are popped into a flat iovec until the largest frame fits, one readv fills the
  * first of them, and the rest waits for the next frame. Without mergeable buffers a frame has one chain only.
  */
@@ -24,6 +26,9 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "log.h"
+#include "vhost.h"
 
 #define QUEUE_SIZE 256
 #define HDR_LEN sizeof(struct virtio_net_hdr_v1)
@@ -47,7 +52,8 @@ struct net;
 struct pair {
 	struct net *net;
 	struct vq *rx, *tx;
-	int tap;
+	int tap, vhost; /* vhost -1: we serve the queues */
+	bool served;	/* by vhost-net, now */
 	struct loop_watch tap_watch, rx_kick, tx_kick;
 
 	/* receive buffers that are popped and not yet filled, oldest first */
@@ -71,7 +77,8 @@ struct net {
 	unsigned int pairs;
 	size_t frame_max; /* what the TAP may hand over as one frame, header included, as negotiated */
 	bool active;
-	struct vq_chain chain; /* scratch of the loop thread */
+	uint64_t vhost_features; /* what all vhosts know */
+	struct vq_chain chain;	 /* scratch of the loop thread */
 	struct pair pair[];
 };
 
@@ -374,6 +381,9 @@ static int watch(struct net *n, struct loop_watch *w, int fd, loop_fn fn, void *
 
 static void pair_stop(struct net *n, struct pair *p)
 {
+	if (p->served)
+		vhost_stop(p->vhost);
+	p->served = false;
 	loop_del(n->loop, &p->tap_watch);
 	loop_del(n->loop, &p->rx_kick);
 	loop_del(n->loop, &p->tx_kick);
@@ -404,6 +414,13 @@ static int pair_start(struct net *n, struct pair *p)
 		return -errno;
 	if (!p->rx->running || !p->tx->running)
 		return 0; /* the driver set up fewer pairs than there are */
+	if (p->vhost >= 0) {
+		r = vhost_start(p->vhost, n->dev.mem, n->dev.driver_features & n->vhost_features, p->rx, p->tx, p->tap);
+		p->served = r == 0;
+		if (p->served)
+			return 0;
+		log_line("net: vhost-net does not start: %s; served without it", strerror(-r));
+	}
 	r = watch(n, &p->tap_watch, p->tap, on_tap, p);
 	if (r == 0)
 		r = watch(n, &p->rx_kick, p->rx->kick, on_rx_kick, p);
@@ -443,8 +460,9 @@ static const struct virtio_ops net_ops = {
 };
 
 struct virtio_dev *net_create(const struct gmem *mem, struct loop *loop, const uint8_t mac[6], uint16_t mtu,
-			      const int *tap, unsigned int pairs)
+			      const int *tap, const int *vhost, unsigned int pairs)
 {
+	uint64_t known = UINT64_MAX;
 	struct net *n;
 
 	if (pairs < 1 || pairs > NET_PAIRS_MAX || mtu < 68) {
@@ -456,6 +474,18 @@ struct virtio_dev *net_create(const struct gmem *mem, struct loop *loop, const u
 
 		if (ioctl(tap[i], TUNSETVNETHDRSZ, &size) < 0)
 			return NULL;
+	}
+	for (unsigned int i = 0; vhost && i < pairs; i++) {
+		uint64_t features = 0;
+		int ret = vhost_open(vhost[i], &features);
+
+		if (ret == 0 && !(features & BIT(VIRTIO_F_VERSION_1)))
+			ret = -ENOTSUP;
+		if (ret) {
+			errno = -ret;
+			return NULL;
+		}
+		known &= features;
 	}
 	n = calloc(1, sizeof(*n) + pairs * sizeof(n->pair[0]));
 	if (!n)
@@ -471,6 +501,7 @@ struct virtio_dev *net_create(const struct gmem *mem, struct loop *loop, const u
 	n->dev.nqueues = n->ops.nqueues;
 	n->loop = loop;
 	n->pairs = pairs;
+	n->vhost_features = known;
 	memcpy(n->config.mac, mac, 6);
 	n->config.status = VIRTIO_NET_S_LINK_UP;
 	n->config.max_virtqueue_pairs = (uint16_t)pairs;
@@ -478,6 +509,7 @@ struct virtio_dev *net_create(const struct gmem *mem, struct loop *loop, const u
 	for (unsigned int i = 0; i < pairs; i++) {
 		n->pair[i].net = n;
 		n->pair[i].tap = tap[i];
+		n->pair[i].vhost = vhost ? vhost[i] : -1;
 		n->pair[i].rx = &n->dev.vq[2 * i];
 		n->pair[i].tx = &n->dev.vq[2 * i + 1];
 	}
@@ -488,7 +520,10 @@ void net_destroy(struct virtio_dev *d)
 {
 	struct net *n = net_of(d);
 
-	for (unsigned int i = 0; i < n->pairs; i++)
+	for (unsigned int i = 0; i < n->pairs; i++) {
 		close(n->pair[i].tap);
+		if (n->pair[i].vhost >= 0)
+			close(n->pair[i].vhost);
+	}
 	free(n);
 }

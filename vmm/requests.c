@@ -109,14 +109,14 @@ static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char 
 	if (req->len != sizeof(nic))
 		return -EINVAL;
 	memcpy(&nic, payload, sizeof(nic));
-	if (req->arg)
-		return -EOPNOTSUPP; /* vhost-net */
-	if (nic.queue_pairs == 0 || nic.queue_pairs > NET_PAIRS_MAX || nfds != nic.queue_pairs)
+	if (nic.queue_pairs == 0 || nic.queue_pairs > NET_PAIRS_MAX || req->arg > 1 ||
+	    nfds != nic.queue_pairs * (1 + req->arg))
 		return -EINVAL;
 	n = mmio_free_slot(&vm->bus);
 	if (n < 0)
 		return n;
-	d = net_create(&vm->mem, vm->loop, nic.mac, nic.mtu, fds, nic.queue_pairs);
+	d = net_create(&vm->mem, vm->loop, nic.mac, nic.mtu, fds, req->arg ? fds + nic.queue_pairs : NULL,
+		       nic.queue_pairs);
 	if (!d)
 		return -errno;
 	ret = mmio_attach(&vm->bus, (unsigned int)n, d);

@@ -21,7 +21,7 @@ enum seccomp_check {
 	CHECK_NO_BITS, /* it has no bit in common with value[0] */
 };
 
-#define SECCOMP_VALUES_MAX 10u
+#define SECCOMP_VALUES_MAX 16u
 
 /* One allowed call. */
 struct seccomp_rule {

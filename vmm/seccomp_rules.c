@@ -13,6 +13,7 @@
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
+#include <linux/vhost.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -61,13 +62,15 @@ static const struct seccomp_rule vcpu_rules[] = {
 	{ .nr = SYS_ioctl,
 	  .name = "ioctl",
 	  .why = "run the vCPU; its state for error texts; TAP settings when the driver starts, and for more than one "
-		 "pair of queues; a fault for the guest when a mapped file was cut short",
+		 "pair of queues; vhost-net, where the host has it; a fault for the guest when a mapped file was cut short",
 	  .check = CHECK_IS32,
 	  .arg = 1,
-	  .nvalues = 7,
+	  .nvalues = 15,
 	  .value = { KVM_RUN, KVM_GET_REGS, KVM_KVMCLOCK_CTRL, TUNSETOFFLOAD, TUNSETQUEUE, KVM_GET_VCPU_EVENTS,
-		     KVM_SET_VCPU_EVENTS },
-	  .rare_values = 7u << 4 },
+		     KVM_SET_VCPU_EVENTS, VHOST_SET_FEATURES, VHOST_SET_MEM_TABLE, VHOST_SET_VRING_NUM,
+		     VHOST_SET_VRING_BASE, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL,
+		     VHOST_NET_SET_BACKEND },
+	  .rare_values = 0x7ffu << 4 },
 	CALL(write, "eventfds of devices, messages, console to a file"),
 	CALL(rt_sigreturn, "the signal that makes KVM_RUN return"),
 	CALL(epoll_ctl, "devices start and stop"),
@@ -85,8 +88,8 @@ static const struct seccomp_rule loop_rules[] = {
 	CALL(write, "eventfds, console, messages"),
 	CALL(sendmsg, "vsock streams, control replies"),
 	CALL(recvmsg, "vsock streams, control requests"),
-	CALL(readv, "frames from a TAP"),
-	CALL(writev, "frames to a TAP"),
+	RARE(readv, "frames from a TAP where there is no vhost-net"),
+	RARE(writev, "frames to a TAP where there is no vhost-net"),
 	CALL(epoll_ctl, "watches"),
 	CALL_IF(madvise, 2, CHECK_IS32, "memory given back by the balloon", MADV_DONTNEED),
 	CALL(exit_group, "end of the VM"),
@@ -96,8 +99,15 @@ static const struct seccomp_rule loop_rules[] = {
 	CALL(accept4, "clients of the control socket"),
 	CALL_IF(getsockopt, 2, CHECK_IS32, "who the client is", SO_PEERCRED),
 	CALL(eventfd2, "a new device"),
-	CALL_IF(ioctl, 1, CHECK_IS32, "a new device: its events; its TAP", KVM_IOEVENTFD, KVM_IRQFD, TUNSETVNETHDRSZ,
-		BLKGETSIZE64),
+	{ .nr = SYS_ioctl,
+	  .name = "ioctl",
+	  .why = "a new device: its events; its TAP; vhost-net, where the host has it; a block device's new size",
+	  .check = CHECK_IS32,
+	  .arg = 1,
+	  .nvalues = 7,
+	  .value = { KVM_IOEVENTFD, KVM_IRQFD, TUNSETVNETHDRSZ, VHOST_SET_OWNER, VHOST_GET_FEATURES,
+		     VHOST_NET_SET_BACKEND, BLKGETSIZE64 },
+	  .rare_values = 0xfu << 3 },
 	CALL(statx, "a new share"),
 	CALL(newfstatat, "a disk's new size"),
 	CALL(fstatfs, "a new share"),

@@ -58,7 +58,7 @@ static void create(void)
 	dev[0] = rng_create(&mem, loop);
 	dev[1] = balloon_create(&mem, loop);
 	dev[2] = console_create(&mem, loop, sink_create(loop, open("/dev/null", O_WRONLY | O_CLOEXEC)));
-	dev[3] = net_create(&mem, loop, mac, 1500, tap, 1);
+	dev[3] = net_create(&mem, loop, mac, 1500, tap, NULL, 1);
 	for (unsigned int i = 0; i < NDEV; i++)
 		if (!dev[i] || mmio_attach(&bus, i, dev[i]))
 			abort();
