@@ -75,6 +75,22 @@ with_peer() {
 	is "$(netpeer talk 192.0.2.2 7777 3000000)" "echoed 3000000"
 }
 
+# bats test_tags=vm
+@test "the host's kernel moves the frames where it has vhost-net" {
+	husk_only "it has no frames to move"
+	[ -c /dev/vhost-net ] || skip "this host has no vhost-net"
+	with_peer
+	container . 'netpeer talk 192.0.2.1 7778 300000; echo end; sleep 1000'
+	create
+	plug
+	serve echo 192.0.2.1 7778
+	must rt start "$C"
+	wait_output "echoed 300000" 60
+	vmm=$(jq -r .vmmPid "$ROOT/$C/state.json")
+	has "$(ls -l "/proc/$vmm/fd" | grep -o vhost-net)" vhost-net
+	has "$(ps axo comm)" "vhost-$vmm"
+}
+
 @test "an interface in a given network namespace, as podman and CRI prepare it, is there from the first moment" {
 	ip netns add "$TOKEN"
 	ip link add "$V" type veth peer name eth0 netns "$TOKEN"
