@@ -61,24 +61,6 @@ ended_with() {
 	ROOT='' no_leaks
 }
 
-@test "the shim killed at any moment of create and start: what was half made goes, the id can be used again" {
-	bundle
-	for s in 0.2 0.4 0.6 0.9 1.3; do
-		run_words -d --null-io -- sleep 1000
-		background ctr --address "$CD/sock" -n test run "${WORDS[@]}" >"$T/run" 2>&1
-		sleep "$s"
-		for p in $(leaks "$C" | sed -n 's/^process \([0-9]*\) (containerd-shim) .*/\1/p'); do kill -9 "$p" 2>/dev/null || true; done
-		wait "$JOB" || true
-		poll 20 no_runtime_process
-		try cc task rm -f "$ID"
-		try cc container rm "$ID"
-		poll 20 no_state
-	done
-	up -- sleep 1000
-	task_is RUNNING
-}
-no_runtime_process() { ! leaks "$C" | grep -E "\((husk|husk-vmm|runc)[^)]*\)"; }
-
 @test "containerd's restart and its death by SIGKILL leave the task running, and it can be used afterwards" {
 	up -- sleep 1000
 	for s in -TERM -KILL; do
@@ -102,15 +84,6 @@ no_runtime_process() { ! leaks "$C" | grep -E "\((husk|husk-vmm|runc)[^)]*\)"; }
 	must cc task kill -s KILL "$ID"
 	poll 10 task_is STOPPED
 	[ $((SECONDS - before)) -lt $((15 * HUSK_TEST_SLOW)) ]
-	ended_with 137
-}
-
-# bats test_tags=vm
-@test "a guest kernel that panics ends the task, and plain delete cleans all" {
-	husk_only "there is a kernel of its own"
-	up --privileged -- sh -c 'mount -t proc proc /mnt; echo 1 >/mnt/sys/kernel/sysrq; echo c >/mnt/sysrq-trigger; sleep 1000'
-	try poll 10 task_is STOPPED
-	if task_is RUNNING; then skip "the guest kernel has no sysrq"; fi
 	ended_with 137
 }
 

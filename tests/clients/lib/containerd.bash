@@ -29,6 +29,8 @@ setup_file() {
 		  address = "$CD/sock"
 		[ttrpc]
 		  address = "$CD/ttrpc"
+		[timeouts] # five seconds are too few for a dead shim's container in an emulated host
+		  "io.containerd.timeout.shim.cleanup" = "1m"
 	EOT
 	containerd_start
 }
