@@ -191,11 +191,16 @@ setup_file() { engine_up; }
 	is "$(stat -c '%u:%g' "$T/v/mine") $(stat -c %a "$T/v/d")" "1000:1000 750"
 }
 
-@test "set-user-id programs and file capabilities of an image work, extended attributes stay" {
-	up c box sh -c 'cp /bin/busybox /tmp/whoami; chmod 4755 /tmp/whoami; sleep 1000'
-	poll 20 docker exec "$N-c" test -u /tmp/whoami
-	ok exec -u user "$N-c" /tmp/whoami
-	is "$out" root
+@test "a set-user-id program of the root file system runs as its owner, unless privileges may not grow" {
+	up c box sh -c 'cp /bin/inside /tmp/facts; chmod 4755 /tmp/facts; sleep 1000'
+	poll 20 docker exec "$N-c" test -u /tmp/facts
+	ok exec -u user "$N-c" /tmp/facts facts
+	fact uid 1000
+	fact euid 0
+	ok commit "$N-c" "$TOKEN"
+	ok run --rm -u user --security-opt no-new-privileges "$TOKEN" /tmp/facts facts
+	fact euid 1000
+	ok rmi -f "$TOKEN"
 }
 
 @test "the root file system: many small files, hard links, sparse files, long names, removal while open" {
@@ -204,20 +209,15 @@ setup_file() { engine_up; }
 		ln /m/1 /m/link; stat -c %h /m/1
 		dd if=/dev/zero of=/sparse bs=1 count=1 seek=1000000000 2>/dev/null; stat -c %s /sparse; du -k /sparse | { read k f; [ $k -lt 1000 ] && echo sparse; }
 		n=$(printf "n%.0s" $(seq 255)); echo long >/m/$n; cat /m/$n
-		exec 5</m/7; rm -r /m; cat <&5; ls /m 2>&1'
+		exec 5</m/7; rm -r /m; cat <&5; ls /m 2>&1; true'
 	for l in 500 499 2 1000000001 sparse long 7; do has_line "$out" "$l"; done
 	has "$out" 'No such file'
 }
 
-@test "a pipe made inside connects its processes; locks exclude each other across two containers" {
+@test "a pipe made inside connects its processes, in the root file system and in a volume" {
 	mkdir "$T/v"
-	box -v "$T/v:/v" -- 'mkfifo /tmp/p; (echo through >/tmp/p &); cat /tmp/p'
-	is "$out" through
-	up a -v "$T/v:/v" box sh -c 'exec 9>/v/lock; busybox flock 9; echo held; sleep 1000'
-	wait_log a held
-	no run --rm -v "$T/v:/v" box sh -c 'exec 9>/v/lock; busybox flock -n 9'
-	ok kill "$N-a"
-	poll 20 docker run --rm -v "$T/v:/v" box sh -c 'exec 9>/v/lock; busybox flock -n 9'
+	box -v "$T/v:/v" -- 'for p in /tmp/p /v/p; do mkfifo $p; (echo through >$p &); cat $p; done'
+	is "$out" $'through\nthrough'
 }
 
 # ---- sockets ----
@@ -234,9 +234,9 @@ setup_file() { engine_up; }
 }
 
 @test "a bound docker.sock: what is asked through it in the container is answered by the engine" {
-	cp "$(command -v docker)" "$T/docker"
-	box -v "$ENGINE_RUN/docker.sock:/var/run/docker.sock" -- 'printf "GET /version HTTP/1.0\r\n\r\n" | nc local:/var/run/docker.sock 2>/dev/null | head -n1' || true
-	up c -v "$ENGINE_RUN/docker.sock:/var/run/docker.sock" -v "$T/docker:/usr/bin/docker:ro" box sleep 1000
+	# the host's client with its libraries
+	up c -v "$ENGINE_RUN/docker.sock:/var/run/docker.sock" -v "$(command -v docker):/usr/bin/docker:ro" -v /lib64:/lib64:ro \
+		-v /lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu:ro box sleep 1000
 	on c 'docker ps --format "{{.Names}}"'
 	has_line "$out" "$N-c"
 	on c "docker run --rm box echo from-a-sibling"
@@ -249,7 +249,7 @@ setup_file() { engine_up; }
 	socat -t 60 "UNIX-LISTEN:$T/s/sock,fork,backlog=64" EXEC:cat 3>&- 4>&- &
 	JOBS+=($!)
 	poll 20 test -S "$T/s/sock"
-	box -v "$T/s/sock:/sock" -- 'for i in $(seq 20); do stream dial /sock "text-$i" >/tmp/o.$i & done; wait; cat /tmp/o.* | sort -u | wc -l; cat /tmp/o.*'
+	box -v "$T/s/sock:/sock" -- 'for i in $(seq 20); do stream dial /sock "text-$i" >/tmp/o.$i & done; wait; cat /tmp/o.* | grep -o "text-[0-9]*" | sort -u | wc -l'
 	has_line "$out" 20
 	kill "${JOBS[0]}"
 	poll 10 gone "${JOBS[0]}"
