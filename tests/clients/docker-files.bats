@@ -118,6 +118,7 @@ setup_file() { engine_up; }
 }
 
 @test "rslave: a mount that the host makes later below the source appears inside" {
+	not_husk "what the guest has looked at would keep the host's mount busy (docs/compatibility.md)"
 	mkdir -p "$T/s/sub"
 	mount --bind "$T/s" "$T/s"
 	mount --make-shared "$T/s"
