@@ -58,8 +58,11 @@ no_trace() {
 	return 1
 }
 
+local_setup() { cd "$T" || return 1; } # conmon leaves a file "oom" in the current folder
+
 local_teardown() {
 	local ids
+	cd / || bad=1
 	pm ps -a --no-trunc --format '{{.Names}} {{.ID}}' >"$T/ps" 2>"$T/ps.err" || { cat "$T/ps.err"; bad=1; }
 	ids=$(sed -n "s/^${C}[^ ]* //p" "$T/ps")
 	for i in $(pm pod ls --format '{{.Name}}' 2>/dev/null | grep "^$C"); do pm pod rm -f -t 0 "$i" >"$T/rm" 2>&1 || { cat "$T/rm"; bad=1; }; done
