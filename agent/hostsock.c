@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets of the host in the guest: a file system shared by two kernels shows a socket's name, but who listens is in one
- * of them. So the agent listens at PLAN_SOCKETS, the plan binds that over the name, and each connection is told to the
- * host (WIRE_CALL), which connects to the real socket and takes the call (WIRE_ANSWER: a stream) or not (WIRE_REFUSE).
+ * Sockets of the host in the guest: a file system shared by two kernels shows a socket's name, but who listens is in
+ * one of them. So the agent listens at PLAN_SOCKETS, the plan binds that over the name, and each connection is told
+ * to the host (WIRE_CALL), which connects to the real socket and takes the call (WIRE_ANSWER: a stream) or not
+ * (WIRE_REFUSE).
  *
  * The loop runs it. Processes of the guest control how many connections there are, up to HOSTCALLS_MAX; beyond, they
  * wait in the backlog as with any busy server. Only bytes cross: no descriptors, no credentials.

@@ -72,8 +72,8 @@ enum plan_opcode {
 			    * first of a container is number 0 */
 
 	OP_DISK, /* struct plan_disk, strings: serial, fstype, data. A disk for this container alone. With an
-			    * fstype it is mounted at PLAN_DISKS/serial in the agent's own mount namespace, and unmounted
-			    * when the container has ended */
+			    * fstype it is mounted at PLAN_DISKS/serial in the agent's own mount namespace, and
+			    * unmounted when the container has ended */
 
 	/* CONTAINER: done by the child, in the new namespaces, before the root is changed */
 	OP_ROOT = 32, /* struct plan_root, string: guest path of the root's source. Bind it, make it the current root */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets that arrive for one address, steered to a socket that is bound to another: BPF programs of type sk_lookup, which
- * the kernel asks before it looks for a listener. Unlike a NAT rule this needs no netfilter modules and no connection
- * tracking, occupies no port, cannot be seen or flushed by anybody's rules, and ends with its descriptor.
+ * Packets that arrive for one address, steered to a socket that is bound to another: BPF programs of type sk_lookup,
+ * which the kernel asks before it looks for a listener. Unlike a NAT rule this needs no netfilter modules and no
+ * connection tracking, occupies no port, cannot be seen or flushed by anybody's rules, and ends with its descriptor.
  */
 #ifndef HUSK_AGENT_STEER_H
 #define HUSK_AGENT_STEER_H

@@ -100,16 +100,16 @@ enum wire_type {
 			* connection is a plain byte stream, half-close included; or ERROR. The host sends
 			* nothing before */
 
-	WIRE_SOCKETS, /* cid: the host serves the container's sockets (OP_SOCKET). -> OK, after which WIRE_CALL frames may
-			* come; or ERROR */
+	WIRE_SOCKETS, /* cid: the host serves the container's sockets (OP_SOCKET). -> OK, after which WIRE_CALL frames
+			* may come; or ERROR */
 	WIRE_ANSWER, /* u32 id of a WIRE_CALL, in a session of its own: the host has connected to the real socket.
 			* -> OK, after which the connection is a byte stream as with WIRE_FORWARD; or ERROR: the caller
 			* is gone. The host sends nothing before */
 	WIRE_REFUSE, /* u32 id of a WIRE_CALL of this session: the host cannot connect. No answer */
 
 	/*
-	 * struct wire_change[], each followed by its path and, when it moved, where to: relative to PLAN_SHARES, no NUL.
-	 * The host has changed files of coherent shares: let inotify in the guest tell, in this order. -> OK/ERROR
+	 * struct wire_change[], each followed by its path and, when it moved, where to: relative to PLAN_SHARES, no
+	 * NUL. The host has changed files of coherent shares: let inotify in the guest tell, in this order. -> OK/ERROR
 	 */
 	WIRE_CHANGES = 48,
 

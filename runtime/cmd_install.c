@@ -251,7 +251,7 @@ static void plan_say(const struct job *j, const struct plan *p)
 	if (!j->remove && p->exists && !p->was_registered)
 		printf("as it was: %s\n", p->backup);
 	if (p->stale)
-		printf("changed since husk was registered, so only husk's lines are gone; the copy of that time is %s\n",
+		printf("changed since husk was registered: only husk's lines are gone; the copy of that time: %s\n",
 		       p->stale);
 	if (e->next)
 		printf("next: %s\n", e->next);

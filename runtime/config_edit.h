@@ -45,7 +45,7 @@ int config_podman_add(struct arena *a, const char *doc, const char *text, const 
 int config_podman_remove(struct arena *a, const char *doc, const char *text, const char **program, const char **out,
 			 struct error *err);
 
-/* podman's main file, beside which the drop-in stands: 0, or -1 when it needs the runtime (@removing) or has its own. */
+/* podman's main file, beside which the drop-in is: 0, or -1 when it needs the runtime (@removing) or has its own. */
 int config_podman_main(struct arena *a, const char *doc, const char *text, int removing, struct error *err);
 
 /* A path that can stand in JSON and TOML as it is: absolute, no quotes, backslashes, control or non-ASCII bytes. */

@@ -85,7 +85,7 @@ static int find_member(const char *doc, const char *t, size_t open, const char *
 	return 0;
 }
 
-/* The blanks before the first member of the root object: one level of indentation. NULL: it stands on the line of '{'. */
+/* The blanks before the root object's first member: one level of indentation. NULL: it is on the line of '{'. */
 static const char *indentation(struct arena *a, const char *t, const struct place *root)
 {
 	size_t first = skip_blank(t, root->open + 1), line = first;

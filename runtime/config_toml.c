@@ -20,7 +20,8 @@ int config_program_ok(const char *program, struct error *err)
 		if (*p < ' ' || *p > '~' || *p == '"' || *p == '\\' || *p == '\'')
 			return error_set(
 				err, 0,
-				"%s: a path with quotes, backslashes, control or non-ASCII characters cannot be entered; "
+				"%s: a path with quotes, backslashes, control or non-ASCII characters cannot be "
+				"entered; "
 				"install husk somewhere else, or give --path",
 				program);
 	return 0;
@@ -115,11 +116,11 @@ static int containerd_read(struct arena *a, const char *doc, const char *text, s
 	if (c->binary)
 		c->program = toml_string(a, text, c->binary);
 	if (c->registered && !c->program)
-		return error_set(
-			err, 0,
-			"%s: it has a runtime \"%s\" without a plain options.BinaryName, so husk did not make it: edit it "
-			"by hand",
-			doc, CONFIG_RUNTIME_NAME);
+		return error_set(err, 0,
+				 "%s: it has a runtime \"%s\" without a plain options.BinaryName, so husk did not make "
+				 "it: edit it "
+				 "by hand",
+				 doc, CONFIG_RUNTIME_NAME);
 	return 0;
 }
 
@@ -183,7 +184,8 @@ int config_containerd_remove(struct arena *a, const char *doc, const char *text,
 		if (!name || !strcmp(name, CONFIG_RUNTIME_NAME))
 			return error_set(
 				err, 0,
-				"%s: line %u: default_runtime_name is \"%s\": pods would not start without it; change that "
+				"%s: line %u: default_runtime_name is \"%s\": pods would not start without it; "
+				"change that "
 				"first",
 				doc, standard->line, CONFIG_RUNTIME_NAME);
 	}

@@ -2,9 +2,10 @@
 /*
  * UNIX sockets of the host that a container has as mounts (a bound /var/run/docker.sock).
  *
- * One small process per container that has any, child of the init proxy, single-threaded. It holds an O_PATH descriptor of
- * each socket and connects by it, so what is reached is what was mounted, whatever its name points to later. The agent
- * tells of each connection in the guest (WIRE_CALL); the helper connects on the host and answers, or refuses.
+ * One small process per container that has any, child of the init proxy, single-threaded. It holds an O_PATH
+ * descriptor of each socket and connects by it, so what is reached is what was mounted, whatever its name points to
+ * later. The agent tells of each connection in the guest (WIRE_CALL); the helper connects on the host and answers, or
+ * refuses.
  *
  * The guest controls how many connections it makes and what is in them; their number is bounded, and nothing of their
  * content is looked into. Only bytes cross: no descriptors, and the peer that the server sees is this process.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An OOM kill in the guest is invisible to engines: they watch memory.events (v1: memory.oom_control) of the container's
- * cgroup on the host, whose kernel has killed nobody. So the init proxy lets a child of its own be killed for memory there.
+ * An OOM kill in the guest is invisible to engines: they watch memory.events (v1: memory.oom_control) of the
+ * container's cgroup on the host, whose kernel has killed nobody. So the init proxy lets a child of its own be killed
+ * for memory there.
  *
  * Theory of operation. The victim is forked with oom_score_adj 1000 and waits. The VMM is made unkillable, the cgroup's
  * limit is lowered to a little above its present use, and the victim touches memory until the kernel ends it. Its death

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Connections of the host's programs that become byte streams to the guest: each asks the agent in a session of its own,
- * whose connection is the stream from then on (WIRE_FORWARD, WIRE_ANSWER).
+ * Connections of the host's programs that become byte streams to the guest: each asks the agent in a session of its
+ * own, whose connection is the stream from then on (WIRE_FORWARD, WIRE_ANSWER).
  */
 #ifndef HUSK_RUNTIME_STREAM_H
 #define HUSK_RUNTIME_STREAM_H

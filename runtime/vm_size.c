@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define MIB (1024u * 1024u)
-#define VM_MAX_MIB (1u << 20) /* 1 TiB */
+#define VM_MAX_MIB (1u << 20)	  /* 1 TiB */
 #define VM_GROWN_MIB (192u << 10) /* what fits below the windows for files */
 #define VM_DEFAULT_CPUS 4u
 #define VM_DAX_MIN_MIB 128u

@@ -157,7 +157,7 @@ static void on_kick(void *arg, uint32_t events)
 		vq_disable_kick(q);
 		while ((ret = vq_pop(q, &m->chain)) > 0) {
 			vq_push(q, m->chain.head, serve(m, &m->chain, &changed));
-			/* plugged_size reads as it is before the driver looks, without an interrupt: it did it itself */
+			/* plugged_size is right before the driver looks, without an interrupt: it did it itself */
 			if (changed && m->dev.changed)
 				m->dev.changed(&m->dev, true);
 			changed = false;

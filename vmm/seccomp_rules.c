@@ -62,7 +62,8 @@ static const struct seccomp_rule vcpu_rules[] = {
 	{ .nr = SYS_ioctl,
 	  .name = "ioctl",
 	  .why = "run the vCPU; its state for error texts; TAP settings when the driver starts, and for more than one "
-		 "pair of queues; vhost-net, where the host has it; a fault for the guest when a mapped file was cut short",
+		 "pair of queues; vhost-net, where the host has it; a fault for the guest when a mapped file "
+		 "was cut short",
 	  .check = CHECK_IS32,
 	  .arg = 1,
 	  .nvalues = 15,

@@ -4,7 +4,8 @@
  *
  *   measure [-w] run CMD...    prints "total NS STATUS": just before execve to the end of wait
  *   measure [-w] exits CMD...  the same, and "exit REASON COUNT" of the processor, "vmm REASON COUNT" of KVM_RUN
- *   measure [-w] boot CMD...   the same and "entry NS", "mark NS": entry is the first KVM_RUN (tracepoint kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF
+ *   measure [-w] boot CMD...   the same and "entry NS", "mark NS": entry is the first KVM_RUN (tracepoint
+ *                              kvm_fpu, load), mark the guest's CPUID of leaf MARK_LEAF
  *   measure memory PID         prints the private memory of the process in KiB, guest RAM and the rest apart
  *
  * Under instruction counting a nanosecond of the host's only CPU is one instruction, of host and guest together, but

@@ -252,7 +252,7 @@ TEST(port_53_stays_free_for_a_name_server_of_the_containers_own)
 	CHECK_EQ(bind(udp, (struct sockaddr *)&any, sizeof(any)), 0);
 	CHECK_EQ(bind(tcp, (struct sockaddr *)&any, sizeof(any)), 0);
 	CHECK_EQ(listen(tcp, 1), 0);
-	/* its queries are its own, those for the resolver's address are ours; the answer comes from where it was asked */
+	/* its queries are its own, those for the resolver's address ours; the answer comes from where it was asked */
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	CHECK_EQ(sendto(asker, query, sizeof(query), 0, (struct sockaddr *)&to, sizeof(to)), (ssize_t)sizeof(query));
 	turn();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket helper: the test is the VM, its agent, and the servers of the host's sockets. The helper's parent is a child,
- * as the init proxy would be.
+ * The socket helper: the test is the VM, its agent, and the servers of the host's sockets. The helper's parent is a
+ * child, as the init proxy would be.
  */
 // link: runtime oci
 #define UNIT_SECONDS 30
