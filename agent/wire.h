@@ -102,10 +102,10 @@ enum wire_type {
 
 	WIRE_SOCKETS, /* cid: the host serves the container's sockets (OP_SOCKET). -> OK, after which WIRE_CALL frames
 			* may come; or ERROR */
-	WIRE_ANSWER, /* u32 id of a WIRE_CALL, in a session of its own: the host has connected to the real socket.
+	WIRE_ANSWER,  /* u32 id of a WIRE_CALL, in a session of its own: the host has connected to the real socket.
 			* -> OK, after which the connection is a byte stream as with WIRE_FORWARD; or ERROR: the caller
 			* is gone. The host sends nothing before */
-	WIRE_REFUSE, /* u32 id of a WIRE_CALL of this session: the host cannot connect. No answer */
+	WIRE_REFUSE,  /* u32 id of a WIRE_CALL of this session: the host cannot connect. No answer */
 
 	/*
 	 * struct wire_change[], each followed by its path and, when it moved, where to: relative to PLAN_SHARES, no

@@ -34,6 +34,8 @@ int guest_error(struct error *err, const struct frame *f)
 			error_set(err, 0, "exec: \"%s\": executable file not found in $PATH", text);
 		else if (code == ENOENT || code == ENOTDIR)
 			error_set(err, code, "exec: \"%s\": stat %s", text, text);
+		else if (code == EISDIR) /* Docker before 25 makes 126 of this errno's text alone */
+			error_set(err, EACCES, "exec: \"%s\": is a directory", text);
 		else
 			error_set(err, code, "exec: \"%s\"", text);
 		break;

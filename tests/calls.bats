@@ -38,6 +38,7 @@ hostile() {
 	cat "$T/log"
 }
 
+# bats test_tags=slow
 @test "no line of the filters' tables is unused" {
 	local sock
 	# files, network, CPUs, pause, memory, streams
