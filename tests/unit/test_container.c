@@ -402,7 +402,6 @@ TEST(a_killed_create_is_cleaned_by_delete_force)
 {
 	/* at any moment: with an agent that never answers, so that create hangs */
 	for (unsigned int ms = 0; ms < 100; ms += 7) {
-		CLEAN_FREE char *copy = NULL;
 		char *argv[] = { "husk", root_arg, "create", "-b", dir, "c1", NULL };
 		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -519,8 +518,6 @@ TEST(the_network_of_another_runtime_s_container_is_not_taken_over)
 
 TEST(a_cgroup_that_others_live_in_is_refused_and_they_live_on)
 {
-	CLEAN_FREE char *rm = NULL;
-
 	begin("\"wait\"", "");
 	CHECK_EQ(husk("run -d -b %s c1", dir), 0);
 	CHECK_EQ(husk("create -b %s c2", dir), 1); /* the same cgroupsPath */

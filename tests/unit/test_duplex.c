@@ -21,6 +21,7 @@ static void pair_open(struct pair *p)
 {
 	int l[2], r[2];
 
+	*p = (struct pair){ .left = -1, .right = -1 };
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, l) == 0);
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, r) == 0);
 	p->left = l[0];
