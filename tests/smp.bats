@@ -74,5 +74,6 @@ four() { given '.annotations["run.husk.vcpus"] = "4"'; }
 	need_cgroup2
 	inside '.linux.resources.cpu = {quota: 50000, period: 100000}' '(timeout 4 sh -c "while :; do :; done") & timeout 4 sh -c "while :; do :; done"; wait; grep usage_usec /sys/fs/cgroup/cpu.stat; grep nr_throttled /sys/fs/cgroup/cpu.stat'
 	[ "$(sed -n 's/^usage_usec //p' <<<"$out")" -lt 3600000 ]
-	[ "$(sed -n 's/^nr_throttled //p' <<<"$out")" -gt 0 ]
+	# with a VM either kernel may have been the one that held it back
+	is_husk || [ "$(sed -n 's/^nr_throttled //p' <<<"$out")" -gt 0 ]
 }

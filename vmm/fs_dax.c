@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -194,17 +195,18 @@ int fs_op_setupmapping(struct fs_req *r)
 int fs_op_removemapping(struct fs_req *r)
 {
 	const struct fuse_removemapping_in *in = (const void *)r->arg;
-	const struct fuse_removemapping_one *one = (const void *)(r->arg + sizeof(*in));
+	struct fuse_removemapping_one one; /* in the message they lie where 4 bytes are aligned */
 	uint32_t first, n;
 	int err = 0;
 
 	if (!r->fs->window)
 		return -ENOSYS;
-	if (in->count > (r->arglen - sizeof(*in)) / sizeof(*one))
+	if (in->count > (r->arglen - sizeof(*in)) / sizeof(one))
 		return -EINVAL;
 	pthread_mutex_lock(&r->fs->window_lock);
 	for (uint32_t k = 0; k < in->count && !err; k++) {
-		err = range_of(r->fs, one[k].moffset, one[k].len, &first, &n);
+		memcpy(&one, r->arg + sizeof(*in) + k * sizeof(one), sizeof(one));
+		err = range_of(r->fs, one.moffset, one.len, &first, &n);
 		if (!err)
 			clear(r->fs, first, n);
 	}
