@@ -142,7 +142,7 @@ guest_bats := $(wildcard tests/*.bats)
 client_bats := $(wildcard tests/clients/*.bats)
 
 check-guest: all test-tools | $(deps_check_stamp) ## every verb and config.json field, in a KVM host
-	@RUNTIME=husk SUITE_TIMEOUT=2700 tests/run-bats --filter-tags '!slow' $(guest_bats)
+	@RUNTIME=husk SUITE_TIMEOUT=3600 tests/run-bats --filter-tags '!slow' $(guest_bats)
 
 check-guest-all: all test-tools | $(deps_check_stamp) ## check-guest with its slow cases: hostile guests, networks, crashes, files
 	@RUNTIME=husk SUITE_TIMEOUT=7200 tests/run-bats $(guest_bats)
