@@ -97,6 +97,9 @@ format: | $(deps_check_stamp) ## bring the C files into the project's style
 
 # ---- with guests, in a KVM host ----
 
+check-host: | $(deps_check_stamp) ## the promises of the emulated KVM host
+	@tests/host/selftest
+
 # programs of the suites; static, because most of them run inside containers
 bats_tools := $(patsubst %,build/tests/tools/%,inside stream shim leaks recvtty dirwatch pidtake netpeer fs_suite maptouch ctlcall fsevents)
 
