@@ -151,13 +151,13 @@ bool disk_root_find(const char *rootfs, struct disk_root *out)
 	struct stat st, below;
 
 	*out = (struct disk_root){ 0 };
-	if (!real)
+	/* overlay, tmpfs and their like have numbers without a device: the table need not be read */
+	if (!real || stat(real, &st) < 0 || major(st.st_dev) == 0)
 		return false;
 	mountinfo_each(match, &s);
 	/* what the table says is what is there: the device's own number, and a node that can be opened */
-	if (!s.nested && out->root.source && stat(real, &st) == 0 &&
-	    st.st_dev == makedev(out->root.major, out->root.minor) && stat(out->root.source, &below) == 0 &&
-	    S_ISBLK(below.st_mode) && below.st_rdev == st.st_dev)
+	if (!s.nested && out->root.source && st.st_dev == makedev(out->root.major, out->root.minor) &&
+	    stat(out->root.source, &below) == 0 && S_ISBLK(below.st_mode) && below.st_rdev == st.st_dev)
 		return true;
 	disk_root_free(out);
 	return false;

@@ -481,15 +481,13 @@ static int wait_sync(struct launched *l, enum sync_type want, uint32_t *value, s
 		       : error_set(err, 0, "the container's proxy said %u instead of %u", m.type, (unsigned int)want);
 }
 
-/* A VM that does not run often means a KVM that cannot: let the VMM find out, and say so. True: it cannot. */
-static bool explain_kvm(const struct work *w, struct error *err)
+/* A VM that does not run often means a KVM that cannot: let the VMM find out, and say so. */
+static void explain_kvm(const struct work *w, struct error *err)
 {
 	char line[VMM_PROBE_LINE];
 
-	if (vmm_probe(&w->files, line) >= 0)
-		return false;
-	error_wrap(err, "%s", line);
-	return true;
+	if (vmm_probe(&w->files, line) < 0)
+		error_wrap(err, "%s", line);
 }
 
 /*
@@ -499,14 +497,11 @@ static bool explain_kvm(const struct work *w, struct error *err)
 static int wait_boot(struct work *w, struct error *err)
 {
 	struct pollfd p = { .fd = w->l->sync, .events = POLLIN };
+	char line[VMM_PROBE_LINE];
 
-	if (w->pod.joins || poll(&p, 1, PROBE_AFTER_MS) != 0)
+	if (w->pod.joins || poll(&p, 1, PROBE_AFTER_MS) != 0 || vmm_probe(&w->files, line) >= 0)
 		return 0;
-	error_set(err, 0, "the guest does not boot");
-	if (explain_kvm(w, err))
-		return -1;
-	*err = (struct error){ 0 }; /* it takes its time, that's all */
-	return 0;
+	return error_set(err, 0, "%s: the guest does not boot", line);
 }
 
 static int run_create_hooks(struct work *w, struct error *err)
