@@ -21,10 +21,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "blk_internal.h"
+#include "clock.h"
 
 #define STACK_SIZE (128u << 10)
 #define BUDGET 64u /* chains of one queue in one round */
@@ -50,14 +50,6 @@ struct blk_worker {
 	struct blk_request *requests, *free;
 	struct vq_chain chain;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* ---- requests ---- */
 
@@ -154,7 +146,7 @@ static bool begin(struct blk_worker *w, struct blk *b, unsigned int n)
 static void serve_queue(struct blk_worker *w, struct blk *b, unsigned int n)
 {
 	bool limited = is_limited(b);
-	uint64_t now = limited ? now_ns() : 0;
+	uint64_t now = limited ? clock_ns() : 0;
 	struct vq *q = &b->dev.vq[n];
 	unsigned int budget = BUDGET;
 	int got;
@@ -206,7 +198,7 @@ static void watch(const struct blk_worker *w, int fd, uint32_t events, uint32_t 
 
 static void set_limits(struct blk *b)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	bucket_set(&b->bytes[0], b->limits.read_bps, now);
 	bucket_set(&b->bytes[1], b->limits.write_bps, now);
@@ -311,7 +303,7 @@ static int serve_all(struct blk_worker *w, uint32_t ready)
 		return 1;
 	if (soon || wake_at == UINT64_MAX)
 		return soon ? 0 : -1;
-	now = now_ns();
+	now = clock_ns();
 	return wake_at <= now ? 0 : (int)((wake_at - now) / 1000000 + 1);
 }
 

@@ -173,7 +173,7 @@ struct fs {
 
 	pthread_mutex_t lock_lock; /* lock owners and waiters */
 	struct fs_waiter *waiter;  /* FS_WAITERS_MAX */
-	uint32_t waiters_end;
+	uint64_t waiter_seq;	   /* order of arrival; lock_lock */
 	_Atomic uint32_t nwaiters;
 
 	/* threads */

@@ -21,9 +21,9 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "control.h"
 
 #define REPLY_IOV 4
@@ -52,10 +52,7 @@ struct fs_waiter {
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(clock_ns() / 1000000u);
 }
 
 int fs_locks_init(struct fs *fs)
@@ -303,7 +300,6 @@ static int reply_place(const struct vq_chain *c, struct iovec place[REPLY_IOV])
 
 static int park(struct fs_req *r, const struct fuse_lk_in *in)
 {
-	static uint64_t seq; /* lock_lock */
 	struct fs *fs = r->fs;
 	struct fs_waiter *w = NULL;
 	uint64_t one = 1;
@@ -327,7 +323,7 @@ static int park(struct fs_req *r, const struct fuse_lk_in *in)
 	w->head = r->c->head;
 	w->lk = *in;
 	w->since_ms = now_ms();
-	w->seq = ++seq;
+	w->seq = ++fs->waiter_seq;
 	w->used = true;
 	atomic_fetch_add(&fs->nwaiters, 1);
 	if (write(fs->wait, &one, sizeof(one)) < 0)

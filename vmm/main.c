@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 #include "options.h"
 #include "probe.h"
@@ -20,7 +21,7 @@ int main(int argc, char **argv)
 	static struct vm vm;
 	int status;
 
-	vm.t_start = vm_now();
+	vm.t_start = clock_ns();
 	/* One heap for all threads: what little is allocated is not worth an arena for each. */
 	mallopt(M_ARENA_MAX, 1);
 	signal(SIGPIPE, SIG_IGN);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "cpuid.h"
 #include "fs.h"
 #include "jail.h"
@@ -293,7 +294,7 @@ static void *run_vcpu(void *arg)
 		jail_thread(THREAD_VCPU);
 	park(v); /* the gate: until vcpus_resume() */
 	if (v->id == 0)
-		atomic_store(&v->vm->t_entry, vm_now());
+		atomic_store(&v->vm->t_entry, clock_ns());
 
 	while (!atomic_load_explicit(&vs->stop, memory_order_relaxed)) {
 		if (__atomic_load_n(&vs->pause, __ATOMIC_RELAXED))

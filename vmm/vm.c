@@ -14,12 +14,12 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/plan.h"
 #include "balloon.h"
 #include "blk.h"
+#include "clock.h"
 #include "console.h"
 #include "control.h"
 #include "ctl.h"
@@ -46,14 +46,6 @@ static const char base_cmdline[] = "panic=-1 "	     /* a panic restarts at once,
 				   "random.trust_cpu=on " /* RDRAND is believed, beside the seed that we give: 0.7 */
 				   "percpu_alloc=page "	  /* no 2 MiB chunk for each CPU: 1.7 */
 				   "dummy.numdummies=0 "; /* no interface but those that the container gets */
-
-uint64_t vm_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void vm_end(struct vm *vm, int status, const char *fmt, ...)
 {
@@ -119,7 +111,7 @@ static void on_agent_ready(void *arg)
 {
 	struct vm *vm = arg;
 
-	atomic_store(&vm->t_ready, vm_now());
+	atomic_store(&vm->t_ready, clock_ns());
 	loop_del(vm->loop, &vm->boot_timer);
 }
 

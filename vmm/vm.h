@@ -56,9 +56,6 @@ struct vm {
 	char end_text[384]; /* empty: nothing to say */
 };
 
-/* CLOCK_MONOTONIC, ns. */
-uint64_t vm_now(void);
-
 /* Put the machine together up to the point where the vCPUs can start. Ends the process with a message on failure. */
 void vm_create(struct vm *vm, const struct options *o);
 

@@ -30,6 +30,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 #define QUEUE_SIZE 128u
 #define PORT_BASE 0x40000000u
 
@@ -96,7 +98,7 @@ static void on_socket(void *arg, uint32_t events)
 static void on_timer(void *arg, uint32_t events)
 {
 	struct vsock *v = arg;
-	uint64_t now = vsock_now();
+	uint64_t now = clock_ns();
 	bool more = false;
 	eventfd_t n;
 
@@ -319,7 +321,7 @@ struct virtio_dev *vsock_create(const struct gmem *mem, struct loop *loop, void 
 void vsock_drain(struct virtio_dev *d, int ms)
 {
 	struct vsock *v = (struct vsock *)d;
-	uint64_t end = vsock_now() + (uint64_t)ms * 1000000u;
+	uint64_t end = clock_ns() + (uint64_t)ms * 1000000u;
 
 	pthread_mutex_lock(&v->lock);
 	if (v->active)
@@ -329,7 +331,7 @@ void vsock_drain(struct virtio_dev *d, int ms)
 
 		while (c && c->held && !c->deaf && c->watch.fd >= 0) {
 			struct pollfd p = { .fd = c->watch.fd, .events = POLLOUT };
-			uint64_t now = vsock_now();
+			uint64_t now = clock_ns();
 
 			if (now >= end || poll(&p, 1, (int)((end - now) / 1000000u)) <= 0)
 				break;

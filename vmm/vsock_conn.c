@@ -11,8 +11,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define SEND_IOV 64u
 #define TICK_MS 1000u
@@ -183,19 +184,11 @@ void conn_watch(struct conn *c)
 	}
 }
 
-uint64_t vsock_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void conn_deadline(struct conn *c, uint32_t ms)
 {
 	struct vsock *v = c->dev;
 
-	c->deadline = vsock_now() + ms * 1000000ull;
+	c->deadline = clock_ns() + ms * 1000000ull;
 	if (!v->ticking) {
 		struct itimerspec its = { { TICK_MS / 1000, 0 }, { TICK_MS / 1000, 0 } };
 

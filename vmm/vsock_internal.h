@@ -46,9 +46,6 @@ struct vsock {
 	struct vq_chain chain;
 };
 
-/* CLOCK_MONOTONIC, in ns. */
-uint64_t vsock_now(void);
-
 /* Answer a packet by RST. False: RSTS_MAX of them are due already. */
 bool vsock_add_rst(struct vsock *v, const struct vsock_hdr *h);
 
