@@ -9,7 +9,7 @@
 #   box ARGS... -- SCRIPT     docker run --rm ARGS box sh -c SCRIPT, which must succeed
 #   on NAME SCRIPT            docker exec $N-NAME sh -c SCRIPT, which must succeed
 #
-# Images: box (busybox and the probe programs), debian (a Debian userland with nginx, Redis and python3; image_debian).
+# Images: box (busybox and the probe programs), debian (nginx, Redis and python3 of Debian; image_debian).
 
 load ../lib/common
 
@@ -132,7 +132,7 @@ engine_up() {
 	touch "$ENGINE/ready"
 }
 
-# A Debian userland, made outside of the KVM host by tests/clients/mkdebian.
+# Programs of Debian, put together outside of the KVM host by tests/clients/mkdebian.
 image_debian() {
 	docker image inspect debian >/dev/null 2>&1 3>&- && return
 	[ -e "$TESTS/../build/debian.tar" ] || skip "no build/debian.tar: tests/clients/mkdebian build/debian.tar"
