@@ -258,6 +258,32 @@ void proxy_stop_vmm(struct proxy *x)
 	x->vmm = 0;
 }
 
+/*
+ * The VM went away under the container. This is the one time that we write into its stderr: who finds its status 137
+ * there looks for the reason in its output, and engines keep no other place for it.
+ */
+static void vm_end_tell(struct proxy *x)
+{
+	struct stdio *to = &x->pump.out[x->p->tty ? 0 : 1].io;
+	char line[768], text[1024];
+	int n;
+
+	if (x->p->joins) {
+		snprintf(line, sizeof(line), "the pod's VM ended");
+	} else {
+		proxy_vm_words(x, line, sizeof(line));
+		if (x->vmm)
+			snprintf(line, sizeof(line), "the agent in the container's VM broke its session");
+		else if (WIFSIGNALED(x->vmm_status))
+			snprintf(line, sizeof(line), "husk-vmm, which ran the container, was killed by signal %d",
+				 WTERMSIG(x->vmm_status));
+	}
+	n = snprintf(text, sizeof(text), "husk: the container ended with its VM: %s%s", line,
+		     x->p->tty ? "\r\n" : "\n");
+	if (to->fd >= 0 && n > 0)
+		stdio_write(to, &(struct iovec){ .iov_base = text, .iov_len = (size_t)n }, 1);
+}
+
 static void proxy_end(struct proxy *x) __attribute__((noreturn));
 static void proxy_end(struct proxy *x)
 {
@@ -270,6 +296,8 @@ static void proxy_end(struct proxy *x)
 					 : "the container's VM ended");
 		start_answer(x, &err);
 	}
+	if (x->started && !x->pump.exited)
+		vm_end_tell(x);
 	x->timeline.ns[STEP_EXITED] = mono_ns();
 	timeline_write(x->p->dirfd, FILE_TIMELINE, &x->timeline);
 	if (x->oom || (x->pump.exited && x->pump.exit.oom)) {

@@ -66,11 +66,20 @@ static void log_last_line(struct proxy *x, char *out, size_t cap)
 			*p = ' ';
 }
 
+void proxy_vm_words(struct proxy *x, char *line, size_t cap)
+{
+	for (int i = 0; i < 100 && x->vmm; i++) { /* it is about to end: its message is worth a moment */
+		proxy_reap(x);
+		if (x->vmm)
+			sleep_ms(5);
+	}
+	log_last_line(x, line, cap);
+}
+
 /* The VM did not come up, or went away: say why in the VMM's own words. */
 static void fail_vm(struct proxy *x, const char *what) __attribute__((noreturn));
 static void fail_vm(struct proxy *x, const char *what)
 {
-	bool ended = false;
 	struct error err = { 0 };
 	char line[1024];
 
@@ -78,13 +87,7 @@ static void fail_vm(struct proxy *x, const char *what)
 		error_set(&err, 0, "the pod's VM does not answer: %s", what);
 		fail(x, &err, 0);
 	}
-	for (int i = 0; i < 100 && x->vmm && !ended; i++) { /* it is about to end: its message is worth a moment */
-		proxy_reap(x);
-		ended = !x->vmm;
-		if (!ended)
-			sleep_ms(5);
-	}
-	log_last_line(x, line, sizeof(line));
+	proxy_vm_words(x, line, sizeof(line));
 	if (x->vmm)
 		error_set(&err, 0, "the VM did not start: %s", what);
 	else if (WIFSIGNALED(x->vmm_status))

@@ -49,6 +49,9 @@ void proxy_build(struct proxy *x);
 /* Bring the guest's network to the state of the namespace. 0 or -1 with *err. */
 int proxy_network(struct proxy *x, struct error *err);
 
+/* Wait up to half a second for the VMM to end, and get the last line that it wrote; empty: none. */
+void proxy_vm_words(struct proxy *x, char *line, size_t cap);
+
 void proxy_log_drain(struct proxy *x);
 void proxy_reap(struct proxy *x);
 void proxy_stop_vmm(struct proxy *x);

@@ -22,6 +22,7 @@
 #include "fs.h"
 #include "jail.h"
 #include "log.h"
+#include "panic.h"
 #include "serial.h"
 #include "vm.h"
 #ifdef HUSK_TEST_BREACH
@@ -128,11 +129,15 @@ fail:
 /* The guest's machine restarted: a triple fault, which is also how Linux without ACPI restarts and panics. */
 static void guest_restarted(struct vm *vm)
 {
+	const char *before = atomic_load(&vm->t_ready) ? "" : " before its agent was ready";
+	char reason[PANIC_TEXT_MAX];
+
 	if (!vm->agent)
 		vm_end(vm, 0, NULL);
-	else if (atomic_load(&vm->t_ready))
-		vm_end(vm, 2,
-		       "the guest kernel restarted: it panicked, or its agent ended; --debug shows its messages");
+	else if (panic_text(&vm->mem, reason, sizeof(reason)))
+		vm_end(vm, 2, "the guest kernel panicked%s: %s; --debug shows all its messages", before, reason);
+	else if (!*before)
+		vm_end(vm, 2, "the guest kernel restarted without a word; --debug shows its messages");
 	else
 		vm_end(vm, 2,
 		       "the guest kernel restarted before its agent was ready: wrong kernel or initrd, or too little "
