@@ -162,22 +162,17 @@ static void on_kick(void *arg, uint32_t events)
 
 	(void)events;
 	eventfd_read(q->kick, &n);
-	do {
-		vq_disable_kick(q);
-		while ((ret = vq_pop(q, &b->chain)) > 0) {
-			bq->serve(b, q, &b->chain);
-			if (--left == 0) {
-				virtio_notify(&b->dev, q);
-				eventfd_write(q->kick, 1);
-				return;
-			}
+	while ((ret = vq_take(q, &b->chain)) > 0) {
+		bq->serve(b, q, &b->chain);
+		if (--left == 0) {
+			eventfd_write(q->kick, 1);
+			break;
 		}
-		if (ret < 0) {
-			virtio_fault(&b->dev, "one of its queues is broken");
-			return;
-		}
+	}
+	if (ret < 0)
+		virtio_fault(&b->dev, "one of its queues is broken");
+	else
 		virtio_notify(&b->dev, q);
-	} while (vq_enable_kick(q));
 }
 
 static int balloon_activate(struct virtio_dev *d)

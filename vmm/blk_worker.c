@@ -154,14 +154,11 @@ static void serve_queue(struct blk_worker *w, struct blk *b, unsigned int n)
 	if (limited && now < b->not_before)
 		return;
 	b->not_before = 0;
-	vq_disable_kick(q);
 	for (;;) {
 		if (!w->free || budget-- == 0)
 			return;
-		got = vq_pop(q, &w->chain);
+		got = vq_take(q, &w->chain);
 		if (got == 0) {
-			if (vq_enable_kick(q))
-				continue;
 			b->pending &= ~(1u << n);
 			return;
 		}

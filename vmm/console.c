@@ -168,39 +168,29 @@ static void on_kick(void *arg, uint32_t events)
 {
 	struct console *c = arg;
 	struct vq *q = &c->dev.vq[Q_TX];
-	int left = CHAINS_PER_KICK;
+	int left = CHAINS_PER_KICK, ret;
 	eventfd_t n;
 
 	(void)events;
 	eventfd_read(q->kick, &n);
-	do {
-		int ret;
+	while ((ret = vq_take(q, &c->chain)) > 0) {
+		for (unsigned int i = 0; i < c->chain.nread; i++) {
+			const uint8_t *p = c->chain.iov[i].iov_base;
+			size_t len = c->chain.iov[i].iov_len;
 
-		vq_disable_kick(q);
-		while ((ret = vq_pop(q, &c->chain)) > 0) {
-			for (unsigned int i = 0; i < c->chain.nread; i++) {
-				const uint8_t *p = c->chain.iov[i].iov_base;
-				size_t len = c->chain.iov[i].iov_len;
-
-				/*
-				 * One buffer is gigabytes long if the guest likes; more than the sink holds is
-				 * lost anyway.
-				 */
-				sink_write(c->sink, p, len < SINK_SIZE ? len : SINK_SIZE);
-			}
-			vq_push(q, c->chain.head, 0);
-			if (--left == 0) {
-				virtio_notify(&c->dev, q);
-				eventfd_write(q->kick, 1); /* the others first */
-				return;
-			}
+			/* One buffer is gigabytes long if the guest likes; more than the sink holds is lost anyway. */
+			sink_write(c->sink, p, len < SINK_SIZE ? len : SINK_SIZE);
 		}
-		if (ret < 0) {
-			virtio_fault(&c->dev, "its output queue is broken");
-			return;
+		vq_push(q, c->chain.head, 0);
+		if (--left == 0) {
+			eventfd_write(q->kick, 1); /* the others first */
+			break;
 		}
+	}
+	if (ret < 0)
+		virtio_fault(&c->dev, "its output queue is broken");
+	else
 		virtio_notify(&c->dev, q);
-	} while (vq_enable_kick(q));
 }
 
 static int console_activate(struct virtio_dev *d)

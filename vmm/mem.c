@@ -153,26 +153,21 @@ static void on_kick(void *arg, uint32_t events)
 
 	(void)events;
 	eventfd_read(q->kick, &n);
-	do {
-		vq_disable_kick(q);
-		while ((ret = vq_pop(q, &m->chain)) > 0) {
-			vq_push(q, m->chain.head, serve(m, &m->chain, &changed));
-			/* plugged_size is right before the driver looks, without an interrupt: it did it itself */
-			if (changed && m->dev.changed)
-				m->dev.changed(&m->dev, true);
-			changed = false;
-			if (--left == 0) {
-				virtio_notify(&m->dev, q);
-				eventfd_write(q->kick, 1);
-				return;
-			}
+	while ((ret = vq_take(q, &m->chain)) > 0) {
+		vq_push(q, m->chain.head, serve(m, &m->chain, &changed));
+		/* plugged_size is right before the driver looks, without an interrupt: it did it itself */
+		if (changed && m->dev.changed)
+			m->dev.changed(&m->dev, true);
+		changed = false;
+		if (--left == 0) {
+			eventfd_write(q->kick, 1);
+			break;
 		}
-		if (ret < 0) {
-			virtio_fault(&m->dev, "its queue is broken");
-			return;
-		}
+	}
+	if (ret < 0)
+		virtio_fault(&m->dev, "its queue is broken");
+	else
 		virtio_notify(&m->dev, q);
-	} while (vq_enable_kick(q));
 }
 
 static int activate(struct virtio_dev *d)

@@ -260,13 +260,7 @@ static void tx_run(struct net *n, struct pair *p)
 	unsigned int budget = BUDGET;
 	int r;
 
-	vq_disable_kick(p->tx);
-	for (;;) {
-		r = vq_pop(p->tx, c);
-		if (r == 0 && vq_enable_kick(p->tx))
-			continue;
-		if (r <= 0)
-			break;
+	while ((r = vq_take(p->tx, c)) > 0) {
 		/* A frame the TAP refuses (EINVAL: lying header, EIO: link down, EAGAIN: its queue is full) is
 		 * dropped, as on any wire; a frame of impossible size never reaches it. */
 		if (c->read_len > HDR_LEN && c->read_len <= FRAME_MAX) {

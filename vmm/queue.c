@@ -283,6 +283,17 @@ void vq_disable_kick(struct vq *q)
 		store16(q->used_p, USED_NO_NOTIFY);
 }
 
+int vq_take(struct vq *q, struct vq_chain *c)
+{
+	int ret;
+
+	do {
+		vq_disable_kick(q);
+		ret = vq_pop(q, c);
+	} while (ret == 0 && vq_enable_kick(q));
+	return ret;
+}
+
 /* Copies between buf and the elements iov[0..n), skipping off bytes. */
 static size_t copy(const struct iovec *iov, unsigned int n, size_t off, uint8_t *buf, size_t len, bool to_guest)
 {

@@ -73,6 +73,9 @@ bool vq_wants_interrupt(struct vq *q);
 bool vq_enable_kick(struct vq *q);
 void vq_disable_kick(struct vq *q);
 
+/* vq_pop() as most devices need it: no kicks come while there are chains; after 0 the next one brings a kick. */
+int vq_take(struct vq *q, struct vq_chain *c);
+
 /*
  * Copy between a chain's elements and a buffer, starting `off` bytes into the readable (writable) part; returns
  * bytes copied (short at its end).

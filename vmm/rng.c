@@ -57,22 +57,17 @@ static void on_kick(void *arg, uint32_t events)
 
 	(void)events;
 	eventfd_read(q->kick, &n);
-	do {
-		vq_disable_kick(q);
-		while ((ret = vq_pop(q, &r->chain)) > 0) {
-			vq_push(q, r->chain.head, fill(&r->chain));
-			if (--left == 0) {
-				virtio_notify(&r->dev, q);
-				eventfd_write(q->kick, 1);
-				return;
-			}
+	while ((ret = vq_take(q, &r->chain)) > 0) {
+		vq_push(q, r->chain.head, fill(&r->chain));
+		if (--left == 0) {
+			eventfd_write(q->kick, 1);
+			break;
 		}
-		if (ret < 0) {
-			virtio_fault(&r->dev, "its queue is broken");
-			return;
-		}
+	}
+	if (ret < 0)
+		virtio_fault(&r->dev, "its queue is broken");
+	else
 		virtio_notify(&r->dev, q);
-	} while (vq_enable_kick(q));
 }
 
 static int rng_activate(struct virtio_dev *d)

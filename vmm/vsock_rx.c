@@ -160,13 +160,9 @@ void vsock_pump(struct vsock *v)
 			eventfd_write(q->kick, 1); /* the others first, then again */
 			break;
 		}
-		vq_disable_kick(q);
-		ret = vq_pop(q, &v->chain);
-		if (ret == 0) {
-			if (vq_enable_kick(q))
-				continue;
+		ret = vq_take(q, &v->chain);
+		if (ret == 0)
 			break;
-		}
 		if (ret < 0 || v->chain.write_len <= sizeof(struct vsock_hdr)) {
 			virtio_fault(&v->dev, "its receive queue is broken");
 			break;

@@ -145,13 +145,9 @@ void vsock_serve(struct vsock *v)
 			eventfd_write(q->kick, 1);
 			break;
 		}
-		vq_disable_kick(q);
-		ret = vq_pop(q, &v->chain);
-		if (ret == 0) {
-			if (vq_enable_kick(q))
-				continue;
+		ret = vq_take(q, &v->chain);
+		if (ret == 0)
 			break;
-		}
 		if (ret < 0 || !on_packet(v, &v->chain)) {
 			virtio_fault(&v->dev,
 				     ret < 0 ? "its transmit queue is broken" : "it sent a packet without header");

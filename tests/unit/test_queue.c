@@ -424,6 +424,31 @@ TEST(enabling_kicks_tells_of_chains_that_came_meanwhile)
 	}
 }
 
+/* What it returns after the last chain is what a device sleeps on: the driver has to see that it is to kick. */
+TEST(taking_refuses_kicks_while_there_are_chains_and_asks_for_them_after_the_last)
+{
+	for (int event_idx = 0; event_idx <= 1; event_idx++) {
+		uint16_t *event;
+
+		REQUIRE(start(event_idx) == 0);
+		event = at(USED + 4 + 8 * SIZE);
+		desc[0] = (struct desc){ DATA, 4, 0, 0 };
+		desc[1] = (struct desc){ DATA, 4, 0, 0 };
+		publish(0);
+		publish(1);
+		CHECK_EQ(vq_take(&q, &chain), 1);
+		CHECK_EQ(vq_take(&q, &chain), 1);
+		CHECK_EQ(chain.head, 1);
+		CHECK_EQ(used[0], !event_idx);
+		CHECK_EQ(*event, 0);
+		CHECK_EQ(vq_take(&q, &chain), 0);
+		CHECK_EQ(used[0], 0);
+		CHECK_EQ(*event, event_idx ? 2 : 0);
+		vq_break(&q);
+		CHECK_EQ(vq_take(&q, &chain), -EPROTO);
+	}
+}
+
 TEST(a_broken_queue_gives_nothing_until_reset)
 {
 	REQUIRE(start(false) == 0);
