@@ -216,21 +216,28 @@ TEST(what_cannot_be_connected_is_refused_and_the_helper_goes_on)
 	end();
 }
 
-TEST(the_helper_ends_with_the_agents_session_and_with_its_parent)
+/* Nothing more comes on the session; a helper that ended before it had read our answer leaves a reset. */
+static bool session_ended(void)
 {
 	char c;
+	ssize_t n = recv(session, &c, 1, 0);
 
+	return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
+TEST(the_helper_ends_with_the_agents_session_and_with_its_parent)
+{
 	place();
 	serve("real", SOCK_STREAM);
 	begin("real", NULL);
 	frame_send(session, WIRE_OK, NULL, 0); /* out of turn */
-	CHECK_EQ(recv(session, &c, 1, 0), 0);
+	CHECK(session_ended());
 	end();
 	strcpy(dir, "/tmp/hostsock.XXXXXX");
 	place();
 	serve("real", SOCK_STREAM);
 	begin("real", NULL);
 	kill(proxy, SIGKILL);
-	CHECK_EQ(recv(session, &c, 1, 0), 0);
+	CHECK(session_ended());
 	end();
 }
