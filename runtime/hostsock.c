@@ -24,7 +24,6 @@
 
 #include "../agent/wire.h"
 #include "evloop.h"
-#include "net.h"
 #include "session.h"
 #include "stream.h"
 #include "util.h"
@@ -53,14 +52,9 @@ struct reply {
 static struct session *connect_agent(void *arg)
 {
 	struct helper *h = arg;
-	int fd = net_vm_connect(h->vm_dir);
+	struct error err;
 
-	if (fd < 0)
-		return NULL;
-	if (ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + CONNECT_LIMIT_NS) >= 0)
-		return session_new(fd);
-	close(fd);
-	return NULL;
+	return agent_connect_at(h->vm_dir, mono_ns() + CONNECT_LIMIT_NS, &err);
 }
 
 /* The socket is named through our own descriptors: connect(2) knows names only. fd or -errno. */
@@ -125,9 +119,9 @@ static int serve(struct helper *h, struct error *err)
 {
 	int r;
 
-	h->s = connect_agent(h);
+	h->s = agent_connect_at(h->vm_dir, mono_ns() + CONNECT_LIMIT_NS, err);
 	if (!h->s)
-		return error_set(err, 0, "cannot reach the agent");
+		return -1;
 	if (session_request(h->s, WIRE_SOCKETS, h->c->id, strlen(h->c->id), mono_ns() + CONNECT_LIMIT_NS, NULL, err) <
 	    0)
 		return -1;

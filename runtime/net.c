@@ -97,35 +97,15 @@ static void __attribute__((format(printf, 2, 3))) warn(struct helper *h, const c
 	va_end(ap);
 }
 
-/* ---- connections to the agent ---- */
-
-int net_vm_connect(int state_dir)
-{
-	int fd;
-
-	/* by a short relative name: the path may be long, and is not below the root any more */
-	if (fchdir(state_dir) < 0)
-		return -errno;
-	fd = unix_connect(FILE_VM_SOCK);
-	if (chdir("/") < 0)
-		_exit(1);
-	return fd;
-}
-
 static struct session *connect_agent(void *arg)
 {
 	struct helper *h = arg;
-	int fd = net_vm_connect(h->c.state_dir);
-	int r = fd < 0 ? fd
-		       : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0,
-				     mono_ns() + CONNECT_LIMIT_NS);
+	struct error err;
+	struct session *s = agent_connect_at(h->c.state_dir, mono_ns() + CONNECT_LIMIT_NS, &err);
 
-	if (r >= 0)
-		return session_new(fd);
-	warn(h, "connect to the agent: %s", error_errno_text(-r));
-	if (fd >= 0)
-		close(fd);
-	return NULL;
+	if (!s)
+		warn(h, "%s", err.text);
+	return s;
 }
 
 /* ---- interfaces ---- */

@@ -54,7 +54,4 @@ bool net_has_links(void);
 /* A non-blocking netlink socket that becomes readable when interfaces of the current namespace change, or -errno. */
 int net_links_watch(void);
 
-/* A new connection to the VM of the state directory, whatever the root is now. fd or -errno. */
-int net_vm_connect(int state_dir);
-
 #endif

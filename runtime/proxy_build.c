@@ -407,16 +407,11 @@ static void container_create(struct proxy *x)
 /* A session of its own for a helper, or NULL with *err. */
 static struct session *helper_session(struct proxy *x, const char *what, struct error *err)
 {
-	int fd = net_vm_connect(x->p->dirfd), rc;
+	struct session *s = agent_connect_at(x->p->dirfd, mono_ns() + VMM_REQUEST_NS, err);
 
-	rc = fd < 0 ? fd
-		    : ctl_request(fd, CTL_CONNECT, WIRE_PORT, NULL, 0, NULL, 0, NULL, 0, mono_ns() + VMM_REQUEST_NS);
-	if (rc >= 0)
-		return session_new(fd);
-	if (fd >= 0)
-		close(fd);
-	error_set(err, -rc, "%s: cannot reach the agent", what);
-	return NULL;
+	if (!s)
+		error_wrap(err, "%s", what);
+	return s;
 }
 
 static int watch_begin(struct proxy *x, struct error *err)

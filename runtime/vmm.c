@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "container.h"
 #include "util.h"
 
 #define VMM_ARGS (28 + 2 * VMM_DISKS_MAX)
@@ -401,9 +402,10 @@ int ctl_request(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t
 	return rc < 0 ? rc : ctl_answer(fd, reply, cap, deadline);
 }
 
-struct session *agent_connect(const char *path, uint64_t deadline, struct error *err)
+/* Takes the control connection, or -errno in its place. */
+static struct session *agent_session(int control, uint64_t deadline, struct error *err)
 {
-	CLEAN_FD int fd = unix_connect(path);
+	CLEAN_FD int fd = control;
 	int rc;
 
 	if (fd < 0) {
@@ -423,4 +425,24 @@ struct session *agent_connect(const char *path, uint64_t deadline, struct error 
 		return NULL;
 	}
 	return session_new(take_fd(&fd));
+}
+
+struct session *agent_connect(const char *path, uint64_t deadline, struct error *err)
+{
+	return agent_session(unix_connect(path), deadline, err);
+}
+
+struct session *agent_connect_at(int state_dir, uint64_t deadline, struct error *err)
+{
+	int fd;
+
+	/* by a short relative name: the path may be long, and is not below the root any more */
+	if (fchdir(state_dir) < 0) {
+		error_set(err, errno, "cannot enter the VM's state directory");
+		return NULL;
+	}
+	fd = unix_connect(FILE_VM_SOCK);
+	if (chdir("/") < 0)
+		_exit(1);
+	return agent_session(fd, deadline, err);
 }

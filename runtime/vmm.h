@@ -89,5 +89,7 @@ int ctl_answer(int fd, void *reply, uint32_t cap, uint64_t deadline);
 
 /* Connect to the agent through the control socket at @path: a new session, or NULL with *err. */
 struct session *agent_connect(const char *path, uint64_t deadline, struct error *err);
+/* The same from a process that holds the VM's state directory open, whatever its root is now; it is in / then. */
+struct session *agent_connect_at(int state_dir, uint64_t deadline, struct error *err);
 
 #endif
