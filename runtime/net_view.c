@@ -273,12 +273,13 @@ static int on_route(const struct nlmsghdr *nlh, void *arg)
 
 /* ---- dumps ---- */
 
-static int dump(struct nl_sock *nl, uint16_t type, uint8_t family, int (*fn)(const struct nlmsghdr *, void *),
-		struct scan *s)
+/* `fixed` is the size of what such a request begins with: what is longer, the kernel takes for attributes. */
+static int dump(struct nl_sock *nl, uint16_t type, size_t fixed, uint8_t family,
+		int (*fn)(const struct nlmsghdr *, void *), struct scan *s)
 {
-	struct rtmsg rt = { .rtm_family = family }; /* the family is the first byte of each request's fixed part */
+	uint8_t start[sizeof(struct ifinfomsg)] = { family }; /* the largest; in each the family comes first */
 
-	return netlink_dump(nl, netlink_request(type, 0, &rt, sizeof(rt)), fn, s);
+	return netlink_dump(nl, netlink_request(type, 0, start, fixed), fn, s);
 }
 
 /* Interfaces that are down and have no address carry nothing: the tunnels that some modules put everywhere. */
@@ -300,13 +301,13 @@ int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err)
 	int r;
 
 	memset(v, 0, sizeof(*v));
-	r = dump(nl, RTM_GETLINK, AF_UNSPEC, on_link, &s);
+	r = dump(nl, RTM_GETLINK, sizeof(struct ifinfomsg), AF_UNSPEC, on_link, &s);
 	/* addresses decide which links count, and links come first in the order: read them aside */
 	if (r == 0) {
 		memcpy(addrs.link, v->link, sizeof(v->link));
 		addrs.nlinks = v->nlinks;
 		s.v = &addrs;
-		r = dump(nl, RTM_GETADDR, AF_UNSPEC, on_addr, &s);
+		r = dump(nl, RTM_GETADDR, sizeof(struct ifaddrmsg), AF_UNSPEC, on_addr, &s);
 		s.v = v;
 	}
 	if (r == 0) {
@@ -321,11 +322,11 @@ int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err)
 	}
 	net_view_free(&addrs);
 	if (r == 0)
-		r = dump(nl, RTM_GETNEIGH, AF_UNSPEC, on_neigh, &s);
+		r = dump(nl, RTM_GETNEIGH, sizeof(struct ndmsg), AF_UNSPEC, on_neigh, &s);
 	if (r == 0)
-		r = dump(nl, RTM_GETROUTE, AF_INET, on_route, &s);
+		r = dump(nl, RTM_GETROUTE, sizeof(struct rtmsg), AF_INET, on_route, &s);
 	if (r == 0)
-		r = dump(nl, RTM_GETROUTE, AF_INET6, on_route, &s);
+		r = dump(nl, RTM_GETROUTE, sizeof(struct rtmsg), AF_INET6, on_route, &s);
 	if (r < 0) {
 		net_view_free(v);
 		if (r == -E2BIG)

@@ -9,6 +9,7 @@
 #include <linux/rtnetlink.h>
 #include <sched.h>
 
+#include "runtime/net_tc.h"
 #include "runtime/net_view.h"
 #include "runtime/netlink.h"
 
@@ -50,6 +51,75 @@ TEST(an_empty_namespace_has_nothing_to_tell)
 	CHECK_EQ(v.nlinks, 0);
 	CHECK_EQ(v.nmsgs, 0);
 	net_view_free(&v);
+	nl_socket_free(nl);
+}
+
+struct sent {
+	unsigned int n, wrong;
+};
+
+/* The fixed part of each kind of message. */
+static size_t fixed_len(uint16_t type)
+{
+	switch (type) {
+	case RTM_GETLINK:
+		return sizeof(struct ifinfomsg);
+	case RTM_GETADDR:
+		return sizeof(struct ifaddrmsg);
+	case RTM_GETNEIGH:
+		return sizeof(struct ndmsg);
+	case RTM_GETROUTE:
+		return sizeof(struct rtmsg);
+	case RTM_NEWQDISC:
+	case RTM_NEWTFILTER:
+	case RTM_DELTFILTER:
+		return sizeof(struct tcmsg);
+	default:
+		return 0;
+	}
+}
+
+/* Behind the fixed part whole attributes follow, and nothing else: the kernel complains of what is left over. */
+static int check_request(struct nl_msg *msg, void *arg)
+{
+	const struct nlmsghdr *h = nlmsg_hdr(msg);
+	struct sent *sent = arg;
+	size_t fixed = fixed_len(h->nlmsg_type);
+	int rem = -1;
+
+	sent->n++;
+	if (fixed && (size_t)nlmsg_datalen(h) >= fixed) {
+		const struct nlattr *a = nlmsg_attrdata(h, (int)fixed);
+
+		rem = nlmsg_attrlen(h, (int)fixed);
+		while (nla_ok(a, rem))
+			a = nla_next(a, &rem);
+	}
+	if (rem) {
+		UNIT_FAIL("message %u of type %u: %d bytes, %zu of them fixed, %d left over", sent->n, h->nlmsg_type,
+			  nlmsg_datalen(h), fixed, rem);
+		sent->wrong++;
+	}
+	return NL_OK;
+}
+
+TEST(what_is_sent_to_the_kernel_is_a_fixed_part_of_its_size_and_whole_attributes)
+{
+	struct nl_sock *nl = namespace();
+	struct sent sent = { 0 };
+	struct net_view v;
+	struct error err;
+
+	REQUIRE(nl);
+	REQUIRE(nl_socket_modify_cb(nl, NL_CB_MSG_OUT, NL_CB_CUSTOM, check_request, &sent) == 0);
+	REQUIRE(net_view_read(nl, &v, &err) == 0);
+	net_view_free(&v);
+	CHECK_EQ(sent.n, 5);
+	tc_join(nl, 1, 1, &err); /* whether the host has the modules does not matter here */
+	tc_share(nl, 1, 1, &err);
+	tc_leave(nl, 1);
+	CHECK(sent.n > 5);
+	CHECK_EQ(sent.wrong, 0);
 	nl_socket_free(nl);
 }
 
