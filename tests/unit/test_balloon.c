@@ -2,11 +2,9 @@
 // link: vmm
 #include "tests/unit/unit.h"
 
-#include <pthread.h>
-
+#include "tests/unit/runner.h"
 #include "tests/unit/vring.h"
 #include "vmm/balloon.h"
-#include "vmm/loop.h"
 
 #define F_STATS 2ull
 #define F_REPORTING 32ull
@@ -14,15 +12,6 @@
 #define PAGES 0x200000ull
 
 static struct guest g;
-static struct loop *loop;
-static pthread_t thread;
-
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
-}
 
 static bool start(uint64_t features)
 {
@@ -34,15 +23,14 @@ static bool start(uint64_t features)
 	d = balloon_create(&g.mem, loop);
 	if (!d || guest_attach(&g, d) || guest_start(&g, features, 16) != 15)
 		return false;
-	return pthread_create(&thread, NULL, runner, NULL) == 0;
+	return runner_start();
 }
 
 static void stop(void)
 {
 	struct virtio_dev *d = g.dev;
 
-	loop_stop(loop);
-	pthread_join(thread, NULL);
+	runner_stop();
 	guest_free(&g);
 	balloon_destroy(d);
 	loop_free(loop);

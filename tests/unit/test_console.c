@@ -3,36 +3,15 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "tests/unit/runner.h"
 #include "tests/unit/vring.h"
 #include "vmm/console.h"
-#include "vmm/loop.h"
 #include "vmm/serial.h"
 
 static struct guest g;
-static struct loop *loop;
-static pthread_t thread;
-
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
-}
-
-static void run_loop(void)
-{
-	pthread_create(&thread, NULL, runner, NULL);
-}
-
-static void end_loop(void)
-{
-	loop_stop(loop);
-	pthread_join(thread, NULL);
-}
 
 static size_t read_some(int fd, char *buf, size_t len, int ms)
 {
@@ -64,7 +43,7 @@ TEST(the_guests_output_comes_out)
 	s = sink_create(loop, fd[1]);
 	d = console_create(&g.mem, loop, s);
 	REQUIRE(d && guest_attach(&g, d) == 0 && guest_start(&g, 0, 16) == 15);
-	run_loop();
+	runner_start();
 	memcpy(guest_ptr(&g, 0x100000), "hello, ", 7);
 	memcpy(guest_ptr(&g, 0x110000), "host\n", 5);
 	guest_add(&g, 1, (const uint64_t[]){ 0x100000, 0x110000 }, (const uint32_t[]){ 7, 5 }, 2, 0);
@@ -72,7 +51,7 @@ TEST(the_guests_output_comes_out)
 	CHECK_EQ(guest_used(&g, 1, NULL, 2000), 0);
 	CHECK_EQ(read_some(fd[0], buf, 12, 2000), 12);
 	CHECK_STR(buf, "hello, host\n");
-	end_loop();
+	runner_stop();
 	guest_free(&g);
 	sink_free(s);
 	loop_free(loop);
@@ -89,7 +68,7 @@ TEST(a_reader_that_stalls_never_stops_the_writer)
 	REQUIRE(pipe(fd) == 0);
 	loop = loop_create();
 	s = sink_create(loop, fd[1]);
-	run_loop();
+	runner_start();
 	memset(big, 'x', sizeof(big));
 	for (int i = 0; i < 1000; i++) /* 4 MB into 64 KiB and a pipe */
 		sink_write(s, big, sizeof(big));
@@ -101,7 +80,7 @@ TEST(a_reader_that_stalls_never_stops_the_writer)
 	buf[n] = 0;
 	CHECK_CONTAINS(buf, "bytes of console output left out");
 	CHECK_CONTAINS(buf, "end");
-	end_loop();
+	runner_stop();
 	sink_free(s);
 	loop_free(loop);
 }
@@ -115,13 +94,13 @@ TEST(a_reader_that_is_gone_does_no_harm)
 	REQUIRE(pipe(fd) == 0);
 	loop = loop_create();
 	s = sink_create(loop, fd[1]);
-	run_loop();
+	runner_start();
 	close(fd[0]);
 	for (int i = 0; i < 100; i++) {
 		sink_write(s, "lost", 4);
 		usleep(100);
 	}
-	end_loop();
+	runner_stop();
 	sink_free(s);
 	loop_free(loop);
 }

@@ -4,18 +4,15 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "tests/unit/runner.h"
 #include "vmm/ctl.h"
-#include "vmm/loop.h"
 
-static struct loop *loop;
 static struct ctl *ctl;
-static pthread_t thread;
 static struct sockaddr_un addr = { .sun_family = AF_UNIX };
 static struct ctl_client *waiting;
 static int taken = -1;
@@ -62,13 +59,6 @@ static void handler(void *arg, struct ctl_client *c, const struct ctl_req *req, 
 	ctl_reply(c, -EOPNOTSUPP, NULL, 0);
 }
 
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
-}
-
 static bool start(uid_t owner)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -80,13 +70,12 @@ static bool start(uid_t owner)
 	chmod(addr.sun_path, 0777);
 	loop = loop_create();
 	ctl = ctl_create(loop, fd, owner, handler, NULL);
-	return ctl && pthread_create(&thread, NULL, runner, NULL) == 0;
+	return ctl && runner_start();
 }
 
 static void stop(void)
 {
-	loop_stop(loop);
-	pthread_join(thread, NULL);
+	runner_stop();
 	ctl_destroy(ctl);
 	loop_free(loop);
 	unlink(addr.sun_path);

@@ -2,33 +2,21 @@
 // link: vmm
 #include "tests/unit/unit.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-#include "vmm/loop.h"
-
-static struct loop *loop;
-static pthread_t thread;
-
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
-}
+#include "tests/unit/runner.h"
 
 static void start(void)
 {
 	loop = loop_create();
-	pthread_create(&thread, NULL, runner, NULL);
+	runner_start();
 }
 
 static void stop(void)
 {
-	loop_stop(loop);
-	pthread_join(thread, NULL);
+	runner_stop();
 	loop_free(loop);
 }
 
@@ -136,7 +124,7 @@ TEST(a_callback_may_remove_itself_and_others_of_its_batch)
 	eventfd_write(a.w.fd, 1);
 	eventfd_write(b.w.fd, 1);
 	eventfd_write(c.w.fd, 1);
-	pthread_create(&thread, NULL, runner, NULL);
+	runner_start();
 	CHECK(reaches(&c.calls, 1));
 	usleep(20000);
 	CHECK_EQ(a.calls + b.calls, 1); /* whichever came first removed the other */
@@ -183,7 +171,7 @@ TEST(calls_run_in_the_loop_and_are_bounded)
 		queued++;
 	CHECK(queued >= 128 && queued < 100000);
 	CHECK_EQ(loop_call(loop, call, NULL), -EAGAIN);
-	pthread_create(&thread, NULL, runner, NULL);
+	runner_start();
 	CHECK(reaches(&called, queued));
 	CHECK_EQ(loop_call(loop, call, NULL), 0);
 	CHECK(reaches(&called, queued + 1));

@@ -3,11 +3,10 @@
 #include "tests/unit/unit.h"
 
 #include <linux/virtio_mem.h>
-#include <pthread.h>
 #include <sys/mman.h>
 
+#include "tests/unit/runner.h"
 #include "tests/unit/vring.h"
-#include "vmm/loop.h"
 #include "vmm/mem.h"
 
 #define HOT (64ull << 20)
@@ -16,15 +15,6 @@
 #define F_INACCESSIBLE (1ull << VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE)
 
 static struct guest g;
-static struct loop *loop;
-static pthread_t thread;
-
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
-}
 
 static bool start(uint64_t requested)
 {
@@ -36,15 +26,14 @@ static bool start(uint64_t requested)
 	d = mem_create(&g.mem, loop);
 	if (!d || mem_request(d, requested) || guest_attach(&g, d) || guest_start(&g, F_INACCESSIBLE, 8) != 15)
 		return false;
-	return pthread_create(&thread, NULL, runner, NULL) == 0;
+	return runner_start();
 }
 
 static void stop(void)
 {
 	struct virtio_dev *d = g.dev;
 
-	loop_stop(loop);
-	pthread_join(thread, NULL);
+	runner_stop();
 	mmio_free(&g.bus);
 	mem_destroy(d);
 	gmem_free(&g.mem);

@@ -2,22 +2,11 @@
 // link: vmm
 #include "tests/unit/unit.h"
 
-#include <pthread.h>
-
+#include "tests/unit/runner.h"
 #include "tests/unit/vring.h"
-#include "vmm/loop.h"
 #include "vmm/rng.h"
 
 static struct guest g;
-static struct loop *loop;
-static pthread_t thread;
-
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
-}
 
 static bool start(void)
 {
@@ -29,15 +18,14 @@ static bool start(void)
 	d = rng_create(&g.mem, loop);
 	if (!d || guest_attach(&g, d) || guest_start(&g, 1ull << VIRTIO_F_EVENT_IDX, 8) != 15)
 		return false;
-	return pthread_create(&thread, NULL, runner, NULL) == 0;
+	return runner_start();
 }
 
 static void stop(void)
 {
 	struct virtio_dev *d = g.dev;
 
-	loop_stop(loop);
-	pthread_join(thread, NULL);
+	runner_stop();
 	guest_free(&g);
 	rng_destroy(d);
 	loop_free(loop);

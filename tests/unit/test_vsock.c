@@ -3,13 +3,12 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "agent/wire.h"
+#include "tests/unit/runner.h"
 #include "tests/unit/vring.h"
-#include "vmm/loop.h"
 #include "vmm/vsock.h"
 #include "vmm/vsock_conn.h"
 
@@ -21,22 +20,13 @@
 #define TX_LEN 0x18000u
 
 static struct guest g;
-static struct loop *loop;
 static struct virtio_dev *dev;
-static pthread_t thread;
 static _Atomic int ready_calls;
 
 static void on_ready(void *arg)
 {
 	(void)arg;
 	ready_calls++;
-}
-
-static void *runner(void *arg)
-{
-	(void)arg;
-	loop_run(loop);
-	return NULL;
 }
 
 static void give_buffers(unsigned int n)
@@ -54,15 +44,14 @@ static bool start(unsigned int buffers)
 	dev = vsock_create(&g.mem, loop, on_ready, NULL);
 	if (!dev || guest_attach(&g, dev) || guest_start(&g, 0, NRX) != 15)
 		return false;
-	pthread_create(&thread, NULL, runner, NULL);
+	runner_start();
 	give_buffers(buffers);
 	return true;
 }
 
 static void stop(void)
 {
-	loop_stop(loop);
-	pthread_join(thread, NULL);
+	runner_stop();
 	guest_free(&g);
 	vsock_destroy(dev);
 	loop_free(loop);
