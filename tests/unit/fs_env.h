@@ -57,6 +57,14 @@ static inline const char *host(const struct env *e, const char *name)
 	return buf[n];
 }
 
+static inline struct stat host_stat(const struct env *e, const char *name)
+{
+	struct stat st = { 0 };
+
+	CHECK_EQ(lstat(host(e, name), &st), 0);
+	return st;
+}
+
 static inline void put_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
