@@ -22,7 +22,9 @@
 #define MEM_MIB_MIN 32u
 #define NICS_DEFAULT 4u
 #define NICS_MAX 8u
+#define NICS_NOT_GIVEN UINT32_MAX
 #define BOOT_TIMEOUT_DEFAULT 30000u
+#define BOOT_TIMEOUT_MAX 3600000u
 
 static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
 {
@@ -138,12 +140,6 @@ static void add_disk(struct options *o, const char *text)
 		log_die("--disk %s: the serial is longer than %u bytes", text, OPTIONS_SERIAL_MAX);
 }
 
-/* Rounded up to 128 MiB, for which the guest makes page structures at a time. */
-static uint64_t window_size(const char *option, const char *text)
-{
-	return ((number(option, text, 1, FS_WINDOW_MAX >> 20) + 127) & ~127ull) << 20;
-}
-
 static int compare_fds(const void *a, const void *b)
 {
 	return *(const int *)a - *(const int *)b;
@@ -186,9 +182,91 @@ void options_close_others(const struct options *o)
 	clearenv();
 }
 
+/* One option: its value goes where the pointer that is set says. */
+struct option {
+	const char *name;
+	enum option_action action; /* instead of a run: nothing further is looked at */
+	bool *on, *off;		   /* these two have no value */
+	int *file, *fd;		   /* PATH or fd:N; fd:N */
+	unsigned int *number;
+	uint64_t *mib; /* in bytes there, rounded up to `step` MiB */
+	const char **text;
+	void (*add)(struct options *o, const char *text);
+	uint64_t min, max, step;
+};
+
+static bool has_value(const struct option *opt)
+{
+	return !opt->action && !opt->on && !opt->off;
+}
+
+static void set(struct options *o, const struct option *opt, const char *val)
+{
+	if (opt->action)
+		o->action = opt->action;
+	else if (opt->on)
+		*opt->on = true;
+	else if (opt->off)
+		*opt->off = false;
+	else if (opt->file)
+		*opt->file = open_file(opt->name, val);
+	else if (opt->fd)
+		*opt->fd = plain_descriptor(opt->name, val);
+	else if (opt->number)
+		*opt->number = (unsigned int)number(opt->name, val, opt->min, opt->max);
+	else if (opt->mib)
+		*opt->mib = ((number(opt->name, val, opt->min, opt->max) + opt->step - 1) & ~(opt->step - 1)) << 20;
+	else if (opt->text)
+		*opt->text = val;
+	else
+		opt->add(o, val);
+}
+
+static void check(struct options *o)
+{
+	if (o->kernel_fd < 0)
+		log_die("--kernel is missing: the path of an uncompressed Linux kernel (vmlinux)");
+	if (!o->mem_bytes)
+		log_die("--mem is missing: the guest's memory in MiB");
+	if (o->mem_max_bytes < o->mem_bytes)
+		o->mem_max_bytes = o->mem_bytes;
+	if (o->max_cpus < o->cpus)
+		o->max_cpus = o->cpus;
+	if (o->debug && o->console_fd < 0)
+		o->console_fd = STDERR_FILENO;
+	if (o->nics == NICS_NOT_GIVEN)
+		o->nics = o->agent ? NICS_DEFAULT : 0;
+}
+
 void options_parse(struct options *o, int argc, char **argv)
 {
-	bool nics_given = false;
+	/* Memory is handed out in huge pages; for a window the guest makes page structures 128 MiB at a time. */
+	const struct option options[] = {
+		{ "--probe", .action = ACTION_PROBE },
+		{ "--version", .action = ACTION_VERSION },
+		{ "--debug", .on = &o->debug },
+		{ "--no-jail", .off = &o->jail },
+		{ "--no-agent", .off = &o->agent },
+		{ "--plain-registers", .on = &o->plain_registers },
+		{ "--mem-auto", .on = &o->mem_auto },
+		{ "--ksm", .on = &o->merge },
+		{ "--kernel", .file = &o->kernel_fd },
+		{ "--initrd", .file = &o->initrd_fd },
+		{ "--cmdline", .text = &o->cmdline },
+		{ "--mem", .mib = &o->mem_bytes, .min = MEM_MIB_MIN, .max = GMEM_SIZE_MAX >> 20, .step = 2 },
+		{ "--mem-max", .mib = &o->mem_max_bytes, .min = MEM_MIB_MIN, .max = GMEM_SIZE_MAX >> 21, .step = 2 },
+		{ "--dax", .mib = &o->dax_bytes, .min = 1, .max = FS_WINDOW_MAX >> 20, .step = 128 },
+		{ "--dax-own", .mib = &o->dax_own_bytes, .min = 1, .max = FS_WINDOW_MAX >> 20, .step = 128 },
+		{ "--cpus", .number = &o->cpus, .min = 1, .max = BOOT_VCPUS_MAX },
+		{ "--max-cpus", .number = &o->max_cpus, .min = 1, .max = BOOT_VCPUS_MAX },
+		{ "--nics", .number = &o->nics, .max = NICS_MAX },
+		{ "--boot-timeout", .number = &o->boot_timeout_ms, .min = 1, .max = BOOT_TIMEOUT_MAX },
+		{ "--listen", .fd = &o->listen_fd },
+		{ "--owner", .fd = &o->owner_fd },
+		{ "--console", .fd = &o->console_fd },
+		{ "--share", .add = add_share },
+		{ "--disk", .add = add_disk },
+	};
 
 	*o = (struct options){
 		.kernel_fd = -1,
@@ -200,95 +278,21 @@ void options_parse(struct options *o, int argc, char **argv)
 		.console_fd = -1,
 		.jail = true,
 		.agent = true,
-		.nics = NICS_DEFAULT,
+		.nics = NICS_NOT_GIVEN,
 		.boot_timeout_ms = BOOT_TIMEOUT_DEFAULT,
 	};
 	for (int i = 1; i < argc; i++) {
-		const char *opt = argv[i], *val = argv[i + 1];
+		const struct option *opt = options, *end = options + sizeof(options) / sizeof(options[0]);
 
-		if (!strcmp(opt, "--probe")) {
-			o->action = ACTION_PROBE;
+		while (opt < end && strcmp(argv[i], opt->name))
+			opt++;
+		if (opt == end)
+			log_die("%s: unknown option; see husk-vmm(1)", argv[i]);
+		if (has_value(opt) && ++i == argc)
+			log_die("%s: its value is missing; see husk-vmm(1)", opt->name);
+		set(o, opt, argv[i]);
+		if (o->action != ACTION_RUN)
 			return;
-		}
-		if (!strcmp(opt, "--version")) {
-			o->action = ACTION_VERSION;
-			return;
-		}
-		if (!strcmp(opt, "--debug")) {
-			o->debug = true;
-			continue;
-		}
-		if (!strcmp(opt, "--no-jail")) {
-			o->jail = false;
-			continue;
-		}
-		if (!strcmp(opt, "--plain-registers")) {
-			o->plain_registers = true;
-			continue;
-		}
-		if (!strcmp(opt, "--mem-auto")) {
-			o->mem_auto = true;
-			continue;
-		}
-		if (!strcmp(opt, "--ksm")) {
-			o->merge = true;
-			continue;
-		}
-		if (!strcmp(opt, "--no-agent")) {
-			o->agent = false;
-			continue;
-		}
-		if (!val)
-			log_die("%s: unknown option, or its value is missing; see husk-vmm(1)", opt);
-		i++;
-		if (!strcmp(opt, "--kernel")) {
-			o->kernel_fd = open_file(opt, val);
-		} else if (!strcmp(opt, "--initrd")) {
-			o->initrd_fd = open_file(opt, val);
-		} else if (!strcmp(opt, "--mem")) {
-			/* Rounded up: memory is handed out in huge pages. */
-			o->mem_bytes = ((number(opt, val, MEM_MIB_MIN, GMEM_SIZE_MAX >> 20) + 1) & ~1ull) << 20;
-		} else if (!strcmp(opt, "--mem-max")) {
-			o->mem_max_bytes = ((number(opt, val, MEM_MIB_MIN, GMEM_SIZE_MAX >> 21) + 1) & ~1ull) << 20;
-		} else if (!strcmp(opt, "--cpus")) {
-			o->cpus = (unsigned int)number(opt, val, 1, BOOT_VCPUS_MAX);
-		} else if (!strcmp(opt, "--max-cpus")) {
-			o->max_cpus = (unsigned int)number(opt, val, 1, BOOT_VCPUS_MAX);
-		} else if (!strcmp(opt, "--cmdline")) {
-			o->cmdline = val;
-		} else if (!strcmp(opt, "--listen")) {
-			o->listen_fd = plain_descriptor(opt, val);
-		} else if (!strcmp(opt, "--owner")) {
-			o->owner_fd = plain_descriptor(opt, val);
-		} else if (!strcmp(opt, "--console")) {
-			o->console_fd = plain_descriptor(opt, val);
-		} else if (!strcmp(opt, "--share")) {
-			add_share(o, val);
-		} else if (!strcmp(opt, "--disk")) {
-			add_disk(o, val);
-		} else if (!strcmp(opt, "--nics")) {
-			o->nics = (unsigned int)number(opt, val, 0, NICS_MAX);
-			nics_given = true;
-		} else if (!strcmp(opt, "--dax")) {
-			o->dax_bytes = window_size(opt, val);
-		} else if (!strcmp(opt, "--dax-own")) {
-			o->dax_own_bytes = window_size(opt, val);
-		} else if (!strcmp(opt, "--boot-timeout")) {
-			o->boot_timeout_ms = (uint32_t)number(opt, val, 1, 3600000);
-		} else {
-			log_die("%s: unknown option; see husk-vmm(1)", opt);
-		}
 	}
-	if (o->kernel_fd < 0)
-		log_die("--kernel is missing: the path of an uncompressed Linux kernel (vmlinux)");
-	if (!o->mem_bytes)
-		log_die("--mem is missing: the guest's memory in MiB");
-	if (o->mem_max_bytes < o->mem_bytes)
-		o->mem_max_bytes = o->mem_bytes;
-	if (o->max_cpus < o->cpus)
-		o->max_cpus = o->cpus;
-	if (o->debug && o->console_fd < 0)
-		o->console_fd = STDERR_FILENO;
-	if (!o->agent && !nics_given)
-		o->nics = 0;
+	check(o);
 }

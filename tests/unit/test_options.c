@@ -63,6 +63,40 @@ TEST(a_full_command_line_is_understood)
 	CHECK(o.jail && o.agent && !o.debug);
 }
 
+TEST(sizes_are_rounded_up_to_what_can_be_given_out)
+{
+	parse(ARGS("--mem", "65", "--mem-max", "1001", "--dax", "1", "--dax-own", "128"));
+	CHECK_EQ(o.mem_bytes, 66ull << 20);
+	CHECK_EQ(o.mem_max_bytes, 1002ull << 20);
+	CHECK_EQ(o.dax_bytes, 128ull << 20);
+	CHECK_EQ(o.dax_own_bytes, 128ull << 20);
+	parse(ARGS("--mem-max", "32"));
+	CHECK_EQ(o.mem_max_bytes, o.mem_bytes);
+	CHECK(refused(ARGS("--mem", "1048577")));
+	CHECK(refused(ARGS("--mem-max", "524289")));
+	CHECK(refused(ARGS("--dax", "65537")));
+	CHECK(refused(ARGS("--boot-timeout", "0")));
+}
+
+TEST(what_is_not_given_has_its_default)
+{
+	parse(ARGS("--debug"));
+	CHECK_EQ(o.cpus, 1);
+	CHECK_EQ(o.max_cpus, 1);
+	CHECK_EQ(o.nics, 4);
+	CHECK_EQ(o.boot_timeout_ms, 30000);
+	CHECK_EQ(o.console_fd, STDERR_FILENO);
+	CHECK_STR(o.cmdline, "");
+	CHECK(o.initrd_fd < 0 && o.listen_fd < 0 && o.owner_fd < 0 && !o.dax_bytes && !o.mem_auto && !o.merge);
+	parse(ARGS("--no-agent", "--no-jail", "--ksm", "--mem-auto", "--plain-registers"));
+	CHECK_EQ(o.nics, 0);
+	CHECK(!o.agent && !o.jail && o.merge && o.mem_auto && o.plain_registers && o.console_fd < 0);
+	parse(ARGS("--no-agent", "--nics", "2"));
+	CHECK_EQ(o.nics, 2);
+	parse((char *[]){ "husk-vmm", "--version", "what follows does not matter", NULL });
+	CHECK_EQ(o.action, ACTION_VERSION);
+}
+
 TEST(mistakes_are_refused_with_a_message)
 {
 	dup2(STDERR_FILENO, 10);
