@@ -99,8 +99,8 @@ static int request_del_share(struct vm *vm, const struct ctl_req *req, const cha
 	return ret == -ENOENT ? fs_del_share(vm->own_fs, payload) : ret;
 }
 
-static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char *payload, const int *fds,
-			   unsigned int nfds, uint32_t *slot)
+static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char *payload, int *fds, unsigned int nfds,
+			   uint32_t *slot)
 {
 	struct virtio_dev *d;
 	struct ctl_nic nic;
@@ -119,6 +119,8 @@ static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char 
 		       nic.queue_pairs);
 	if (!d)
 		return -errno;
+	for (unsigned int i = 0; i < nfds; i++)
+		take(fds, i); /* the device closes them */
 	ret = mmio_attach(&vm->bus, (unsigned int)n, d);
 	if (ret) {
 		net_destroy(d);
@@ -201,13 +203,10 @@ void vm_request(void *arg, struct ctl_client *c, const struct ctl_req *req, cons
 		return;
 	case CTL_ADD_NIC:
 		ret = request_add_nic(vm, req, payload, fds, nfds, &slot);
-		if (ret == 0) {
-			for (unsigned int i = 0; i < nfds; i++)
-				fds[i] = -1; /* the device's now */
-			ctl_reply(c, 0, &slot, sizeof(slot));
-			return;
-		}
-		break;
+		if (ret)
+			break;
+		ctl_reply(c, 0, &slot, sizeof(slot));
+		return;
 	case CTL_DEL_NIC:
 		ret = request_del_nic(vm, req->arg);
 		break;
