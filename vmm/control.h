@@ -27,10 +27,8 @@ enum ctl_op {
 	 * u32 slot
 	 */
 	CTL_ADD_NIC,
-	CTL_DEL_NIC,  /* arg: slot */
-	CTL_ADD_DISK, /* payload: serial NUL, arg: CTL_DISK_*; one fd -> u32 slot */
-	CTL_DEL_DISK, /* arg: slot */
-	CTL_PAUSE,    /* stop the vCPUs */
+	CTL_DEL_NIC,   /* arg: slot */
+	CTL_PAUSE = 9, /* stop the vCPUs; 7 and 8 were never served */
 	CTL_RESUME,
 	CTL_BALLOON,	 /* arg: target MiB of balloon */
 	CTL_SHUTDOWN,	 /* end the VM now; the reply may be missing */
