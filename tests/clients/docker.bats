@@ -462,11 +462,13 @@ typed() {
 
 # bats test_tags=slow
 @test "ten containers at once start, answer and end" {
+	local pids=()
 	for i in 0 1 2 3 4 5 6 7 8 9; do
 		MADE+=("$N-$i")
-		(timeout 110 docker run -d --name "$N-$i" -m 48m box sh -c "echo up-$i; sleep 1000" >/dev/null 2>"$T/err.$i" 3>&- || echo "$i failed: $(<"$T/err.$i")" >>"$T/failed") &
+		timeout $((HUSK_TEST_SLOW * 100)) docker run -d --name "$N-$i" -m 48m box sh -c "echo up-$i; sleep 1000" >/dev/null 2>"$T/err.$i" 3>&- &
+		pids+=($!)
 	done
-	wait $(jobs -p)
+	for i in 0 1 2 3 4 5 6 7 8 9; do wait "${pids[$i]}" || echo "$i: status $?: $(<"$T/err.$i")" >>"$T/failed"; done
 	[ ! -e "$T/failed" ] || fail "$(<"$T/failed")"
 	for i in 0 1 2 3 4 5 6 7 8 9; do logs_have $i "up-$i"; done
 }
