@@ -56,7 +56,8 @@ struct boot {
 static int boot_once(const struct vmm_files *files, uint32_t cpus, int listen, const struct sockaddr *sa,
 		     socklen_t sa_len, int log, struct boot *b, struct error *err)
 {
-	uint64_t t0, deadline = mono_ns() + (BOOT_LIMIT_MS + 1000) * 1000000ull;
+	uint32_t limit = files->boot_timeout_ms ? files->boot_timeout_ms : BOOT_LIMIT_MS;
+	uint64_t t0, deadline = mono_ns() + (limit + 1000) * 1000000ull;
 	CLEAN_FD int ctl = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct ctl_status st;
 	int owner[2], rc;
@@ -71,7 +72,7 @@ static int boot_once(const struct vmm_files *files, uint32_t cpus, int listen, c
 		.log_fd = log,
 		.mem_mib = BOOT_MIB,
 		.cpus = cpus,
-		.boot_timeout_ms = BOOT_LIMIT_MS,
+		.boot_timeout_ms = limit,
 	};
 	t0 = mono_ns();
 	pid = vmm_spawn(&cfg, err);

@@ -392,7 +392,8 @@ static void become_proxy(struct work *w, int cgroup_fd)
 				.grows = w->size.grows,
 				.ksm = spec->husk.ksm.set && spec->husk.ksm.v,
 				.cpus = w->size.cpus,
-				.boot_timeout_ms = spec->husk.boot_timeout.set ? spec->husk.boot_timeout.v : 0,
+				.boot_timeout_ms = spec->husk.boot_timeout.set ? spec->husk.boot_timeout.v :
+										 w->files.boot_timeout_ms,
 				.debug = w->g->debug || (spec->husk.debug.set && spec->husk.debug.v),
 			},
 		.vm_sock = sock,

@@ -30,6 +30,8 @@
 #define VMM_FD_DISK 7 /* and the following */
 #define VMM_FDS_MAX (VMM_FD_DISK + VMM_DISKS_MAX)
 #define VMM_START_STACK 16384
+#define BOOT_TIMEOUT_MIN 100 /* ms, as in run.husk.boot_timeout */
+#define BOOT_TIMEOUT_MAX 600000
 
 /* ---- files ---- */
 
@@ -61,6 +63,19 @@ static char *file_find(const char *env, const char *const places[2], const char 
 	return NULL;
 }
 
+/* How long guests may take to start where the whole machine is slow, and the engine cannot give annotations. */
+static int boot_timeout_find(uint32_t *ms, struct error *err)
+{
+	const char *given = secure_getenv("HUSK_BOOT_TIMEOUT");
+	int64_t v = 0;
+
+	if (given && *given && !parse_i64(given, BOOT_TIMEOUT_MIN, BOOT_TIMEOUT_MAX, &v))
+		return error_set(err, 0, "HUSK_BOOT_TIMEOUT=%.64s: expected milliseconds, %d to %d", given,
+				 BOOT_TIMEOUT_MIN, BOOT_TIMEOUT_MAX);
+	*ms = (uint32_t)v;
+	return 0;
+}
+
 int vmm_find(struct vmm_files *f, struct error *err)
 {
 	static const char *const vmm[] = { "husk-vmm", "../libexec/husk/husk-vmm" };
@@ -86,7 +101,7 @@ int vmm_find(struct vmm_files *f, struct error *err)
 	f->initrd_fd = open(f->initrd, O_RDONLY | O_CLOEXEC);
 	if (f->initrd_fd < 0)
 		return error_set(err, errno, "guest initramfs %s", f->initrd);
-	return 0;
+	return boot_timeout_find(&f->boot_timeout_ms, err);
 }
 
 void vmm_files_free(struct vmm_files *f)

@@ -18,13 +18,15 @@ struct vmm_files {
 	char *vmm; /* absolute path of husk-vmm */
 	char *kernel, *initrd;
 	int kernel_fd, initrd_fd;
+	uint32_t boot_timeout_ms; /* $HUSK_BOOT_TIMEOUT, for containers that do not say; 0: it is not set */
 };
 
 /**
  * vmm_find() - locate husk-vmm, the guest kernel and the initramfs by absolute path
  *
  * Each by its environment variable (HUSK_VMM, HUSK_KERNEL, HUSK_INITRAMFS), next to the husk binary (a build tree), or
- * in the installed places beside its bin directory. 0 or -1 with *err; vmm_files_free() in both cases.
+ * in the installed places beside its bin directory. Reads HUSK_BOOT_TIMEOUT, too.
+ * 0 or -1 with *err; vmm_files_free() in both cases.
  */
 int vmm_find(struct vmm_files *f, struct error *err);
 void vmm_files_free(struct vmm_files *f);

@@ -143,6 +143,19 @@ clock_agrees() {
 	no_leaks
 }
 
+@test "HUSK_BOOT_TIMEOUT is how long a guest may take to start, unless an annotation says so" {
+	local p
+	container . 'sleep 1000'
+	HUSK_BOOT_TIMEOUT=123456 launch
+	for p in $(<"/proc/$PID/task/$PID/children"); do tr '\0' ' ' <"/proc/$p/cmdline"; done >"$T/children"
+	file_has "$T/children" 'husk-vmm .*--boot-timeout 123456 '
+	must rt delete --force "$C"
+	given '.annotations["run.husk.boot_timeout"] = "300000" | .process.args = ["true"]'
+	HUSK_BOOT_TIMEOUT=100 must rt run -b "$B" "$C"
+	HUSK_BOOT_TIMEOUT=soon must_fail rt run -b "$B" "$C"
+	has "$err" 'HUSK_BOOT_TIMEOUT=soon: expected milliseconds, 100 to 600000'
+}
+
 @test "a missing kernel image is an error that names the file" {
 	container . true
 	try env HUSK_KERNEL=/no/such/vmlinux "$RUNTIME_BIN" --root "$ROOT" run -b "$B" "$C"
