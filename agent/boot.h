@@ -8,13 +8,15 @@
 
 #include <stdbool.h>
 
+#include "wire.h"
+
 #define BOOT_CGROUP "/sys/fs/cgroup" /* cgroup v2 */
 
 /* The mark of boot benchmarks: must be the first thing that main() does. */
 static inline void boot_mark(void)
 {
 #if defined(__x86_64__)
-	unsigned int a = 0x4d41524bu, b, c = 0, d; /* WIRE_MARK_LEAF */
+	unsigned int a = WIRE_MARK_LEAF, b, c = 0, d;
 
 	__asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
 #endif

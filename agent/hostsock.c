@@ -48,11 +48,6 @@ static struct call *calls;
 static unsigned int nsocks, ncalls;
 static uint32_t last_id;
 
-unsigned int hostsock_calls(void)
-{
-	return ncalls;
-}
-
 static void listen_watch(void)
 {
 	for (struct hostsock *h = socks; h; h = h->next)

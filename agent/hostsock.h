@@ -29,7 +29,4 @@ void hostsock_refuse(struct session *s, uint32_t id);
 /* A session ends: what it served is not served any more. */
 void hostsock_hangup(const struct session *s);
 
-/* For tests: connections, those that wait included. */
-unsigned int hostsock_calls(void);
-
 #endif

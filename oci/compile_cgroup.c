@@ -15,7 +15,7 @@ static int write_emit(void *ctx, const char *file, const char *value, struct err
 	return 0;
 }
 
-int cgroup_writes(struct plan_writer *w, const struct spec_resources *r, struct error *err)
+static int cgroup_writes(struct plan_writer *w, const struct spec_resources *r, struct error *err)
 {
 	return cgroup2_settings(r, CGROUP2_GUEST, 0, write_emit, w, err);
 }

@@ -25,7 +25,6 @@ int rootfs_ops(struct compile *c);
 
 /* Limits, device program. */
 int cgroup_ops(struct compile *c);
-int cgroup_writes(struct plan_writer *w, const struct spec_resources *r, struct error *err);
 
 /* linux.devices: what the guest has gets a node, block devices go to host->disks, the rest is refused or skipped. */
 int devices_ops(struct compile *c);

@@ -31,18 +31,6 @@ int log_open(const char *path, bool json, bool debug, struct error *err)
 	return 0;
 }
 
-bool log_is_debug(void)
-{
-	return log_verbose;
-}
-
-void log_close(void)
-{
-	if (log_fd >= 0)
-		close(log_fd);
-	log_fd = -1;
-}
-
 /* One write() per record: several commands may append to one file. */
 static void log_record(const char *level, const char *msg)
 {

@@ -26,9 +26,4 @@ void log_error(const struct error *err);
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-bool log_is_debug(void);
-
-/* The file's fd, or -1: long-lived children close it. */
-void log_close(void);
-
 #endif

@@ -275,20 +275,12 @@ static void untell(struct helper *h, uint32_t ifindex)
 	h->told.nmsgs = kept;
 }
 
-static const struct net_link *view_find(const struct net_view *v, uint32_t ifindex)
-{
-	for (unsigned int i = 0; i < v->nlinks; i++)
-		if (v->link[i].ifindex == ifindex)
-			return &v->link[i];
-	return NULL;
-}
-
 static int sync_nics(struct helper *h, const struct net_view *v, struct error *err)
 {
 	for (unsigned int i = 0; i < NET_VIEW_LINKS; i++) {
 		uint32_t ifindex = h->nic[i].ifindex;
 
-		if (!ifindex || view_find(v, ifindex))
+		if (!ifindex || net_view_link(v, ifindex))
 			continue;
 		nic_remove(h, &h->nic[i]);
 		untell(h, ifindex);

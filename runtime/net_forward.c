@@ -90,6 +90,20 @@ static int listen_on(bool v6)
 	return r < 0 || listen(fd, 64) < 0 ? -1 : take_fd(&fd);
 }
 
+static void undo(struct net_forward *f)
+{
+	if (f->link >= 0)
+		close(f->link);
+	streams_end(&f->streams);
+	for (int i = 0; i < 2; i++) {
+		if (f->listen[i].fd < 0)
+			continue;
+		watch_set(f->streams.loop, &f->listen[i], 0);
+		close(f->listen[i].fd);
+	}
+	free(f);
+}
+
 struct net_forward *net_forward_start(struct evloop *loop, struct session *(*connect)(void *arg), void *arg)
 {
 	struct net_forward *f = xcalloc(1, sizeof(*f));
@@ -110,26 +124,10 @@ struct net_forward *net_forward_start(struct evloop *loop, struct session *(*con
 		r = f->link < 0 ? f->link : 0;
 	}
 	if (r < 0) {
-		net_forward_stop(f);
+		undo(f);
 		errno = -r;
 		return NULL;
 	}
 	listen_watch(f);
 	return f;
-}
-
-void net_forward_stop(struct net_forward *f)
-{
-	if (!f)
-		return;
-	if (f->link >= 0)
-		close(f->link);
-	streams_end(&f->streams);
-	for (int i = 0; i < 2; i++) {
-		if (f->listen[i].fd < 0)
-			continue;
-		watch_set(f->streams.loop, &f->listen[i], 0);
-		close(f->listen[i].fd);
-	}
-	free(f);
 }

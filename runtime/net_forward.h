@@ -19,6 +19,5 @@ struct net_forward;
  * Return: NULL with errno when this host's kernel cannot do it.
  */
 struct net_forward *net_forward_start(struct evloop *loop, struct session *(*connect)(void *arg), void *arg);
-void net_forward_stop(struct net_forward *f);
 
 #endif

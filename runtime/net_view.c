@@ -28,7 +28,7 @@ struct scan {
 	int error; /* positive errno */
 };
 
-static struct net_link *view_link(struct net_view *v, uint32_t ifindex)
+const struct net_link *net_view_link(const struct net_view *v, uint32_t ifindex)
 {
 	for (unsigned int i = 0; i < v->nlinks; i++)
 		if (v->link[i].ifindex == ifindex)
@@ -189,7 +189,7 @@ static int on_addr(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ifaddrmsg *ifa = nlmsg_data(nlh);
 	struct scan *s = arg;
-	struct net_link *l = view_link(s->v, ifa->ifa_index);
+	const struct net_link *l = net_view_link(s->v, ifa->ifa_index);
 	struct nl_msg *msg;
 	uint32_t flags = ifa->ifa_flags;
 	struct nlattr *a;
@@ -222,7 +222,7 @@ static int on_neigh(const struct nlmsghdr *nlh, void *arg)
 	const struct ndmsg *nd = nlmsg_data(nlh);
 	struct scan *s = arg;
 
-	if (!view_link(s->v, (uint32_t)nd->ndm_ifindex) || !(nd->ndm_state & NUD_PERMANENT))
+	if (!net_view_link(s->v, (uint32_t)nd->ndm_ifindex) || !(nd->ndm_state & NUD_PERMANENT))
 		return 0;
 	if (nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6)
 		return 0;
@@ -259,7 +259,7 @@ static int on_route(const struct nlmsghdr *nlh, void *arg)
 	if (rt->rtm_type != RTN_UNICAST && rt->rtm_type != RTN_BLACKHOLE && rt->rtm_type != RTN_UNREACHABLE &&
 	    rt->rtm_type != RTN_PROHIBIT && rt->rtm_type != RTN_THROW)
 		return 0;
-	if (rt->rtm_type == RTN_UNICAST && !view_link(s->v, oif))
+	if (rt->rtm_type == RTN_UNICAST && !net_view_link(s->v, oif))
 		return 0;
 	if (rt->rtm_type != RTN_UNICAST)
 		oif = s->v->nlinks ? s->v->link[0].ifindex : 0; /* travels with the first interface */
@@ -315,7 +315,7 @@ int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err)
 		for (unsigned int i = 0; i < v->nlinks && !s.error; i++)
 			add_link(&s, &v->link[i]);
 		for (size_t i = 0; i < addrs.nmsgs && !s.error; i++)
-			if (view_link(v, addrs.msg[i]->ifindex))
+			if (net_view_link(v, addrs.msg[i]->ifindex))
 				view_add(&s, addrs.msg[i]->ifindex,
 					 (const struct nlmsghdr *)(const void *)addrs.msg[i]->data);
 		r = -s.error;

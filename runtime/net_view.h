@@ -53,6 +53,9 @@ struct net_view {
 int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err);
 void net_view_free(struct net_view *v);
 
+/* The interface with this index, or NULL. */
+const struct net_link *net_view_link(const struct net_view *v, uint32_t ifindex);
+
 /* True when v holds a message equal to m. */
 bool net_view_has(const struct net_view *v, const struct net_msg *m);
 

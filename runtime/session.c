@@ -283,7 +283,11 @@ static int answer_wait(struct session *s, uint64_t deadline, struct frame *f, st
 	}
 }
 
-int session_answer(struct session *s, uint64_t deadline, struct frame *reply, struct error *err)
+/*
+ * Wait for the OK or ERROR of a request that is queued. A process may write and close its streams before the answer to
+ * EXEC is seen: such frames are kept, and session_next() gives them out later.
+ */
+static int answer(struct session *s, uint64_t deadline, struct frame *reply, struct error *err)
 {
 	struct frame f;
 	int rc;
@@ -303,5 +307,5 @@ int session_request(struct session *s, uint8_t type, const void *payload, size_t
 
 	if (rc < 0)
 		return error_set(err, -rc, "session with the agent");
-	return session_answer(s, deadline, reply, err);
+	return answer(s, deadline, reply, err);
 }

@@ -23,7 +23,7 @@ struct session {
 	size_t in_len, in_used;	 /* bytes in `in`; of them, the frame that session_next() gave out last */
 	uint8_t *out;		 /* queued, not sent yet */
 	size_t out_len, out_off, out_cap;
-	bool answering; /* session_answer() waits: stream frames are put aside */
+	bool answering; /* a request waits for its answer: stream frames are put aside */
 	uint8_t *held;	/* ... here, for session_next() to give out first */
 	size_t held_len, held_off;
 	uint8_t in[sizeof(struct wire_hdr) + WIRE_PAYLOAD_MAX];
@@ -70,12 +70,6 @@ int session_wait(struct session *s, struct frame *f, uint64_t deadline);
  */
 int session_request(struct session *s, uint8_t type, const void *payload, size_t len, uint64_t deadline,
 		    struct frame *reply, struct error *err);
-
-/*
- * Wait for the OK or ERROR of a request that is queued or sent already. A process may write and close its streams
- * before the answer to EXEC is seen: such frames are kept, and session_next() gives them out later.
- */
-int session_answer(struct session *s, uint64_t deadline, struct frame *reply, struct error *err);
 
 /* An ERROR frame as an error: "exec: \"x\": executable file not found in $PATH" and so on. Returns -1. */
 int guest_error(struct error *err, const struct frame *f);

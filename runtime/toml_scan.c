@@ -254,11 +254,6 @@ static bool same_keys(const struct toml_item *it, const char *const *keys, size_
 	return true;
 }
 
-bool toml_is(const struct toml_item *it, const char *const *keys, size_t n)
-{
-	return it->nkeys == n && same_keys(it, keys, n);
-}
-
 bool toml_below(const struct toml_item *it, const char *const *keys, size_t n)
 {
 	return it->nkeys >= n && same_keys(it, keys, n);
@@ -272,7 +267,7 @@ bool toml_above(const struct toml_item *it, const char *const *keys, size_t n)
 const struct toml_item *toml_value(const struct toml *t, const char *const *keys, size_t n)
 {
 	for (size_t i = 0; i < t->n; i++)
-		if (t->v[i].kind == TOML_VALUE && toml_is(&t->v[i], keys, n))
+		if (t->v[i].kind == TOML_VALUE && t->v[i].nkeys == n && same_keys(&t->v[i], keys, n))
 			return &t->v[i];
 	return NULL;
 }

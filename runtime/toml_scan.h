@@ -35,8 +35,7 @@ struct toml {
 /* @doc is what messages call the document. Everything lives in the arena. */
 int toml_scan(struct arena *a, const char *doc, const char *text, struct toml *out, struct error *err);
 
-/* Is the item's name exactly these keys; do they begin it; is it the beginning of them? */
-bool toml_is(const struct toml_item *it, const char *const *keys, size_t n);
+/* Do these keys begin the item's name; is it the beginning of them? */
 bool toml_below(const struct toml_item *it, const char *const *keys, size_t n);
 bool toml_above(const struct toml_item *it, const char *const *keys, size_t n);
 

@@ -220,13 +220,3 @@ void blk_limit(struct virtio_dev *d, const struct blk_limits *l)
 {
 	blk_worker_limits(blk_of(d), l);
 }
-
-uint64_t blk_size(const struct virtio_dev *d)
-{
-	return atomic_load(&blk_of(d)->sectors) * BLK_SECTOR;
-}
-
-const char *blk_serial(const struct virtio_dev *d)
-{
-	return blk_of(d)->serial;
-}

@@ -63,8 +63,4 @@ int blk_resize(struct virtio_dev *d);
 /* Change the limits. Any thread. */
 void blk_limit(struct virtio_dev *d, const struct blk_limits *l);
 
-/* Size in bytes, as the guest sees it. */
-uint64_t blk_size(const struct virtio_dev *d);
-const char *blk_serial(const struct virtio_dev *d);
-
 #endif

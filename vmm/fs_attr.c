@@ -47,7 +47,7 @@ static void told_size(struct fs_inode *i, uint64_t size)
 		;
 }
 
-void fs_attr_fill(const struct fs *fs, struct fs_inode *i, const struct statx *st, struct fuse_attr *a)
+static void fill_attr(const struct fs *fs, struct fs_inode *i, const struct statx *st, struct fuse_attr *a)
 {
 	uint32_t locked = atomic_load_explicit(&i->locked, memory_order_relaxed);
 
@@ -76,7 +76,7 @@ void fs_attr_fill(const struct fs *fs, struct fs_inode *i, const struct statx *s
 	}
 }
 
-void fs_attr_root(struct fuse_attr *a)
+static void fill_root(struct fuse_attr *a)
 {
 	a->ino = FS_NODE_ROOT;
 	a->mode = S_IFDIR | 0555;
@@ -93,7 +93,7 @@ void fs_entry_fill(const struct fs *fs, const struct fs_inode *dir, struct fs_in
 	/* shares come and go */
 	if (dir)
 		valid_for(fs, dir, &e->entry_valid, &e->entry_valid_nsec);
-	fs_attr_fill(fs, i, st, &e->attr);
+	fill_attr(fs, i, st, &e->attr);
 }
 
 /* The attributes of r->node, or of the file open as fh when the guest says so, as a reply. */
@@ -104,13 +104,13 @@ static int reply_attr(struct fs_req *r)
 	int err;
 
 	if (!r->node) {
-		fs_attr_root(&out->attr);
+		fill_root(&out->attr);
 		return 0;
 	}
 	err = fs_inode_statx(r->node, &st);
 	if (err)
 		return err;
-	fs_attr_fill(r->fs, r->node, &st, &out->attr);
+	fill_attr(r->fs, r->node, &st, &out->attr);
 	valid_for(r->fs, r->node, &out->attr_valid, &out->attr_valid_nsec);
 	return 0;
 }
@@ -133,7 +133,7 @@ int fs_op_statx(struct fs_req *r)
 	int err;
 
 	if (!r->node) {
-		fs_attr_root(&a);
+		fill_root(&a);
 		out->stat.mask = STATX_BASIC_STATS;
 		out->stat.mode = (uint16_t)a.mode;
 		out->stat.nlink = a.nlink;
@@ -144,7 +144,7 @@ int fs_op_statx(struct fs_req *r)
 	err = fs_inode_statx(r->node, &st);
 	if (err)
 		return err;
-	fs_attr_fill(r->fs, r->node, &st, &a);
+	fill_attr(r->fs, r->node, &st, &a);
 	valid_for(r->fs, r->node, &out->attr_valid, &out->attr_valid_nsec);
 	out->stat = (struct fs_sx){
 		.mask = st.stx_mask & (STATX_BASIC_STATS | STATX_BTIME),

@@ -61,7 +61,7 @@ struct fs_inode {
 	uint64_t id; /* FUSE nodeid; constant, as are the key, type, flags and btime */
 	uint64_t dev, ino;
 	uint32_t mnt, type;
-	uint8_t domain;		/* of dev; see fs_domain() */
+	uint8_t domain;		/* of dev; see domain_of() */
 	_Atomic uint16_t share; /* changes to FS_NO_SHARE while BUSY */
 	uint16_t flags;		/* FS_I_* */
 	_Atomic int fd;		/* O_PATH; -1: evicted (name is set) or gone. Changes while BUSY or under evict_lock */
@@ -352,10 +352,8 @@ void fs_cred_fsetid(struct fs_worker *w, bool on);
 
 /* ---- fs_attr.c ---- */
 
-void fs_attr_fill(const struct fs *fs, struct fs_inode *i, const struct statx *st, struct fuse_attr *a);
 void fs_entry_fill(const struct fs *fs, const struct fs_inode *dir, struct fs_inode *i, const struct statx *st,
 		   struct fuse_entry_out *e);
-void fs_attr_root(struct fuse_attr *a);
 
 /* ---- fs_lock.c ---- */
 

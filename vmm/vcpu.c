@@ -251,7 +251,7 @@ static void park(struct vcpu *v)
 			loop_call(v->vm->loop, vs->paused, vs->paused_arg);
 			vs->paused = NULL;
 		}
-		while (vs->pause && !vs->stop)
+		while (vs->pause)
 			pthread_cond_wait(&vs->resume, &vs->lock);
 		vs->parked--;
 		/*
@@ -301,7 +301,7 @@ static void *run_vcpu(void *arg)
 	if (v->id == 0)
 		atomic_store(&v->vm->t_entry, clock_ns());
 
-	while (!atomic_load_explicit(&vs->stop, memory_order_relaxed)) {
+	for (;;) {
 		if (__atomic_load_n(&vs->pause, __ATOMIC_RELAXED))
 			park(v);
 		int ret = ioctl(v->fd, KVM_RUN, 0);
@@ -407,29 +407,6 @@ bool vcpus_paused(struct vm *vm)
 	paused = vm->vcpus.pause;
 	pthread_mutex_unlock(&vm->vcpus.lock);
 	return paused;
-}
-
-void vcpus_destroy(struct vm *vm)
-{
-	struct vcpus *vs = &vm->vcpus;
-
-	pthread_mutex_lock(&vs->lock);
-	atomic_store(&vs->stop, true);
-	pthread_cond_broadcast(&vs->resume);
-	pthread_mutex_unlock(&vs->lock);
-	kick_all(vs);
-	for (unsigned int i = 0; i < vs->n; i++) {
-		struct vcpu *v = &vs->v[i];
-
-		if (v->started)
-			pthread_join(v->thread, NULL);
-		if (v->run)
-			munmap(v->run, vm->kvm.run_size);
-		close(v->fd);
-	}
-	free(vs->v);
-	vs->v = NULL;
-	vs->n = 0;
 }
 
 uint64_t vcpus_exits(const struct vm *vm)

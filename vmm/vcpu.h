@@ -35,7 +35,6 @@ struct vcpus {
 	unsigned int parked;
 	void (*paused)(void *arg); /* called in the loop thread once all are parked */
 	void *paused_arg;
-	_Atomic bool stop; /* threads leave their loop */
 };
 
 /**
@@ -58,9 +57,6 @@ int vcpus_start(struct vm *vm);
 int vcpus_pause(struct vm *vm, void (*done)(void *arg), void *arg);
 int vcpus_resume(struct vm *vm);
 bool vcpus_paused(struct vm *vm);
-
-/* Make all threads leave, wait for them, and close everything. Main thread, after the loop. */
-void vcpus_destroy(struct vm *vm);
 
 /* KVM_RUN returns of all vCPUs. */
 uint64_t vcpus_exits(const struct vm *vm);
