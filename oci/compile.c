@@ -17,10 +17,6 @@
 #include "oci/compile_internal.h"
 #include "oci/spec_internal.h"
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x80
-#endif
-
 #define WARNINGS_MAX 64
 #define CPU_PERIOD_DEFAULT 100000u
 #define VCPUS_MAX 254u
@@ -43,19 +39,9 @@ void compile_warn(struct compile *c, const char *fmt, ...)
 
 /* ---- namespaces ---- */
 
-static const struct {
-	const char *name;
-	uint32_t clone_flag;
-} ns_kinds[NS_COUNT] = {
-	[NS_PID] = { "pid", CLONE_NEWPID },	     [NS_NETWORK] = { "network", CLONE_NEWNET },
-	[NS_MOUNT] = { "mount", CLONE_NEWNS },	     [NS_IPC] = { "ipc", CLONE_NEWIPC },
-	[NS_UTS] = { "uts", CLONE_NEWUTS },	     [NS_USER] = { "user", CLONE_NEWUSER },
-	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP }, [NS_TIME] = { "time", CLONE_NEWTIME },
-};
-
 static void namespace_op(struct compile *c, enum spec_ns_type type, const char *cid)
 {
-	const struct plan_ns v = { .clone_flag = ns_kinds[type].clone_flag };
+	const struct plan_ns v = { .clone_flag = spec_ns_kinds[type].clone_flag };
 
 	plan_op_begin(&c->w, OP_NAMESPACE);
 	plan_put(&c->w, &v, sizeof(v));
@@ -90,12 +76,12 @@ static int namespace_with_path(struct compile *c, enum spec_ns_type type, const 
 			c->err, 0,
 			"linux.namespaces: joining the %s namespace %.256s is not possible: it is of the host's "
 			"kernel, and the container has its own",
-			ns_kinds[type].name, path);
+			spec_ns_kinds[type].name, path);
 	if (namespace_owner(c, type, path, &cid) < 0 || !cid)
 		return error_set(c->err, 0,
 				 "linux.namespaces: the %s namespace %.256s belongs to no container of the same VM; "
 				 "containers share namespaces within a pod only",
-				 ns_kinds[type].name, path);
+				 spec_ns_kinds[type].name, path);
 	if (type == NS_USER && cid[0] == '\0' && (!c->spec->lin.uids.n || !c->spec->lin.gids.n))
 		return error_set(c->err, 0,
 				 "linux.namespaces: the user namespace %.256s needs uidMappings and "
@@ -173,7 +159,7 @@ static int namespace_ops(struct compile *c)
 				c,
 				"linux.namespaces: no %s namespace is listed: the container gets the VM's, not the "
 				"host's",
-				ns_kinds[t].name);
+				spec_ns_kinds[t].name);
 		}
 	}
 	/* a joined one has its maps */

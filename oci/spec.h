@@ -137,6 +137,12 @@ struct spec_mount {
 
 enum spec_ns_type { NS_PID, NS_NETWORK, NS_MOUNT, NS_IPC, NS_UTS, NS_USER, NS_CGROUP, NS_TIME, NS_COUNT };
 
+/* What config.json and the kernel call each type. */
+extern const struct spec_ns_kind {
+	const char *name;
+	uint32_t clone_flag;
+} spec_ns_kinds[NS_COUNT];
+
 struct spec_namespace {
 	bool present;	  /* listed in linux.namespaces */
 	const char *path; /* NULL: a new one */

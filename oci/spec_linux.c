@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <net/if.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/personality.h>
 
@@ -20,9 +21,11 @@ bool ifname_valid(const char *name)
 	return true;
 }
 
-static const struct name_value ns_names[] = {
-	{ "pid", NS_PID },   { "network", NS_NETWORK }, { "mount", NS_MOUNT }, { "ipc", NS_IPC }, { "uts", NS_UTS },
-	{ "user", NS_USER }, { "cgroup", NS_CGROUP },	{ "time", NS_TIME },   { NULL, 0 },
+const struct spec_ns_kind spec_ns_kinds[NS_COUNT] = {
+	[NS_PID] = { "pid", CLONE_NEWPID },	     [NS_NETWORK] = { "network", CLONE_NEWNET },
+	[NS_MOUNT] = { "mount", CLONE_NEWNS },	     [NS_IPC] = { "ipc", CLONE_NEWIPC },
+	[NS_UTS] = { "uts", CLONE_NEWUTS },	     [NS_USER] = { "user", CLONE_NEWUSER },
+	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP }, [NS_TIME] = { "time", CLONE_NEWTIME },
 };
 
 static int parse_namespaces(struct parse *p, const struct json *lin, struct spec_linux *out)
@@ -33,22 +36,23 @@ static int parse_namespaces(struct parse *p, const struct json *lin, struct spec
 		return -1;
 	json_for_each(item, list)
 	{
-		const struct name_value *type;
 		const char *name = NULL, *path = NULL;
+		unsigned int type = 0;
 
 		if (json_expect(item, JSON_OBJECT, p->err) < 0 || json_need_string(item, "type", &name, p->err) < 0 ||
 		    json_get_string(item, "path", &path, p->err) < 0)
 			return -1;
-		type = name_find(ns_names, name);
-		if (!type)
+		while (type < NS_COUNT && strcmp(spec_ns_kinds[type].name, name) != 0)
+			type++;
+		if (type == NS_COUNT)
 			return json_error(p->err, item, "\"%.32s\" is not a type of namespace", name);
-		if (out->ns[type->value].present)
+		if (out->ns[type].present)
 			return json_error(p->err, item, "the %s namespace is there twice", name);
 		if (path && path[0] == '\0')
 			path = NULL;
 		if (path && path_check(item, path, p->err) < 0)
 			return -1;
-		out->ns[type->value] = (struct spec_namespace){ true, path };
+		out->ns[type] = (struct spec_namespace){ true, path };
 	}
 	return 0;
 }

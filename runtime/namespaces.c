@@ -20,16 +20,6 @@
 
 #include "util.h"
 
-static const struct {
-	const char *name;
-	unsigned long flag;
-} kinds[NS_COUNT] = {
-	[NS_PID] = { "pid", CLONE_NEWPID },	     [NS_NETWORK] = { "network", CLONE_NEWNET },
-	[NS_MOUNT] = { "mount", CLONE_NEWNS },	     [NS_IPC] = { "ipc", CLONE_NEWIPC },
-	[NS_UTS] = { "uts", CLONE_NEWUTS },	     [NS_USER] = { "user", CLONE_NEWUSER },
-	[NS_CGROUP] = { "cgroup", CLONE_NEWCGROUP }, [NS_TIME] = { "time", CLONE_NEWTIME },
-};
-
 /* Taking the host's interfaces over would cut the host off. */
 static bool is_own_network(int fd)
 {
@@ -52,18 +42,19 @@ int namespaces_open(struct namespaces *ns, const struct spec *spec, struct error
 		if (!n->present || i == NS_MOUNT || i == NS_USER || i == NS_TIME)
 			continue;
 		if (!n->path) {
-			ns->new_flags |= kinds[i].flag;
+			ns->new_flags |= spec_ns_kinds[i].clone_flag;
 			continue;
 		}
 		ns->fd[i] = open(n->path, O_RDONLY | O_CLOEXEC);
 		if (ns->fd[i] < 0)
-			return error_set(err, errno, "%s namespace path %s", kinds[i].name, n->path);
+			return error_set(err, errno, "%s namespace path %s", spec_ns_kinds[i].name, n->path);
 		type = ioctl(ns->fd[i], NS_GET_NSTYPE);
 		if (type < 0)
-			return error_set(err, 0, "%s namespace path %s: not a namespace", kinds[i].name, n->path);
-		if ((unsigned long)type != kinds[i].flag)
-			return error_set(err, 0, "%s namespace path %s: a namespace of another type", kinds[i].name,
+			return error_set(err, 0, "%s namespace path %s: not a namespace", spec_ns_kinds[i].name,
 					 n->path);
+		if ((unsigned long)type != spec_ns_kinds[i].clone_flag)
+			return error_set(err, 0, "%s namespace path %s: a namespace of another type",
+					 spec_ns_kinds[i].name, n->path);
 		if (i == NS_NETWORK && is_own_network(ns->fd[i]))
 			return error_set(
 				err, 0,
@@ -116,8 +107,8 @@ pid_t namespaces_clone(const struct namespaces *ns, int cgroup_fd, int *pidfd, s
 int namespaces_join(const struct namespaces *ns, struct error *err)
 {
 	for (int i = 0; i < NS_COUNT; i++)
-		if (ns->fd[i] >= 0 && i != NS_PID && setns(ns->fd[i], (int)kinds[i].flag) < 0)
-			return error_set(err, errno, "cannot join the %s namespace", kinds[i].name);
+		if (ns->fd[i] >= 0 && i != NS_PID && setns(ns->fd[i], (int)spec_ns_kinds[i].clone_flag) < 0)
+			return error_set(err, errno, "cannot join the %s namespace", spec_ns_kinds[i].name);
 	return 0;
 }
 
