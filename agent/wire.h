@@ -38,6 +38,7 @@
  * Words of the kernel command line that the agent knows:
  *   husk.nics=FIRST:COUNT  NIC slot n (WIRE_NET) is the platform device virtio-mmio.(FIRST + n); without it, slot n is
  *                          virtio-mmio.n: the number of the device among all that the VMM announced
+ *   husk.grow              memory may be asked for at WIRE_GROW_PORT
  *   husk.exit=1            restart the VM as soon as the file systems are mounted (boot benchmarks)
  * The first instruction of the agent is CPUID with leaf WIRE_MARK_LEAF: the mark "guest user space runs".
  */

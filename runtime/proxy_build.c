@@ -599,6 +599,6 @@ void proxy_build(struct proxy *x)
 	check(x, hostsock_serve(&x->hostsock, &err), &err);
 	check(x, watch_begin(x, &err), &err);
 	timeline_write(p->dirfd, FILE_TIMELINE, &x->timeline);
-	sync_send(x->sync, SYNC_CREATED, (uint32_t)x->vmm, NULL);
+	sync_send(x->sync, SYNC_CREATED, 0, NULL);
 	expect(x, SYNC_COMMIT);
 }

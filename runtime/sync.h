@@ -18,7 +18,7 @@ enum sync_type {
 	SYNC_COMMIT,	 /* from now on you live on your own */
 	/* proxy -> command */
 	SYNC_READY,   /* namespaces exist */
-	SYNC_CREATED, /* value: pid of the VMM on the host is asked elsewhere; the container waits for its start */
+	SYNC_CREATED, /* the container waits for its start */
 	SYNC_STARTED,
 	SYNC_ERROR, /* text; value SYNC_PROBE: the VM failed, ask husk-vmm --probe why */
 };
