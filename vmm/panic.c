@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kernel that panics without a console has told its log, and that lies in the memory that it leaves behind: a buffer in
- * the kernel's static data (kernel-config: LOG_CPU_MAX_BUF_SHIFT) that holds the messages as text, each ended by a newline
- * or a zero. So the reason can be had without a device, a port or an exit while the guest is well.
+ * A kernel that panics without a console has told its log, and that lies in the memory that it leaves behind: a buffer
+ * in the kernel's static data (kernel-config: LOG_CPU_MAX_BUF_SHIFT) that holds the messages as text, each ended by a
+ * newline or a zero. So the reason can be had without a device, a port or an exit while the guest is well.
  *
- * Runs in the thread that saw the guest end. The guest controls every byte: what is found is bounded and made printable.
+ * Runs in the thread that saw the guest end. The guest controls every byte: what is found is bounded and made
+ * printable.
  */
 #include "panic.h"
 
@@ -16,7 +17,7 @@
 #define SCAN_MAX (32u << 20) /* bytes; the kernel with its static data is a third of it */
 #define MESSAGE_MAX 120u
 
-/* The first message that begins with `start` and goes on with a printable character: how much of it, 0: there is none. */
+/* The first message that begins with `start` and goes on with a printable character: how much of it; 0: none. */
 static size_t find_message(const uint8_t *at, size_t len, const char *start, const uint8_t **found)
 {
 	size_t n = strlen(start);
