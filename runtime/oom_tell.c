@@ -5,9 +5,11 @@
  * for memory there.
  *
  * Theory of operation. The victim is forked with oom_score_adj 1000 and waits. The VMM is made unkillable, the cgroup's
- * limit is lowered to a little above its present use, and the victim touches memory until the kernel ends it. Its death
- * brings limit and score back, and its memory is room for the others until then. Its place in the order: a process with
- * 1000 is chosen before any with less, however large.
+ * limits are lowered to a little above its present use, and the victim touches memory until the kernel ends it. Its
+ * death brings limits and score back, and its memory is room for the others until then. Its place in the order: a
+ * process with 1000 is chosen before any with less, however large. Swap is limited, too: a host that has some would
+ * rather write the guest out to it than kill. The files are opened before we enter a cgroup namespace: from within, the
+ * limits of its root cannot be written (cgroup-v2, nsdelegate).
  *
  * The guest decides when it has an OOM kill, so this happens at most once in a second, and only in its own cgroup.
  */
@@ -30,7 +32,17 @@
 #define ROOM (8u << 20)	      /* bytes between the use and the lowered limit */
 #define TOUCH_MAX (1ul << 30) /* bytes: page cache gives way first, and there may be much of it */
 #define INTERVAL_NS 1000000000ull
-#define VICTIM_SECONDS 3u
+#define VICTIM_SECONDS 10u /* page cache that gives way takes its time where CPUs are slow */
+
+/* In the order in which they are lowered: in v1 the second is the sum of memory and swap, and never below the first. */
+static const struct limit_files {
+	const char *limit, *use;
+	unsigned long long room; /* bytes */
+} limit_files[2][OOM_LIMITS] = {
+	{ { "memory.max", "memory.current", ROOM }, { "memory.swap.max", "memory.swap.current", 0 } },
+	{ { "memory.limit_in_bytes", "memory.usage_in_bytes", ROOM },
+	  { "memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes", ROOM } },
+};
 
 /* ---- where ---- */
 
@@ -58,16 +70,20 @@ void oom_tell_open(struct oom_tell *o)
 {
 	CLEAN_FREE char *text = file_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, NULL);
 	CLEAN_FREE char *path = text ? memory_cgroup(text, &o->v1) : NULL;
-	const char *file;
 
 	o->dir = o->own_adj = o->vmm_adj = -1;
 	if (!path || geteuid() != 0)
 		return;
 	o->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	o->own_adj = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-	file = o->v1 ? "memory.usage_in_bytes" : "memory.current";
+	for (unsigned int i = 0; i < OOM_LIMITS; i++) {
+		const struct limit_files *f = &limit_files[o->v1][i];
+
+		o->limit[i].limit_fd = openat(o->dir, f->limit, O_RDWR | O_CLOEXEC);
+		o->limit[i].use_fd = openat(o->dir, f->use, O_RDONLY | O_CLOEXEC);
+	}
 	/* the root cgroup has no such file */
-	if (o->dir >= 0 && (o->own_adj < 0 || faccessat(o->dir, file, R_OK, 0) < 0)) {
+	if (o->dir >= 0 && (o->own_adj < 0 || o->limit[0].use_fd < 0)) {
 		close(o->dir);
 		o->dir = -1;
 	}
@@ -88,55 +104,47 @@ void oom_tell_vmm(struct oom_tell *o)
 
 /* ---- scores and limits ---- */
 
-static void score_set(int fd, const char *score)
+static bool text_set(int fd, const char *text)
 {
-	if (fd >= 0 && pwrite(fd, score, strlen(score), 0) < 0)
-		return; /* it has ended */
+	ssize_t n = (ssize_t)strlen(text);
+
+	return fd >= 0 && pwrite(fd, text, (size_t)n, 0) == n;
 }
 
-static void score_get(int fd, char *out, size_t cap)
+/* The first line, "" when there is none. */
+static bool text_get(int fd, char *out, size_t cap)
 {
 	ssize_t n = fd < 0 ? -1 : pread(fd, out, cap - 1, 0);
 
 	out[n < 0 ? 0 : n] = '\0';
-}
-
-static const char *limit_file(const struct oom_tell *o)
-{
-	return o->v1 ? "memory.limit_in_bytes" : "memory.max";
-}
-
-static bool limit_read(const struct oom_tell *o, char *out, size_t cap)
-{
-	CLEAN_FREE char *text = file_read_at(o->dir, limit_file(o), 64, NULL);
-
-	snprintf(out, cap, "%.*s", (int)(text ? strcspn(text, "\n") : 0), text ? text : "");
+	out[strcspn(out, "\n")] = '\0';
 	return *out != '\0';
 }
 
-static void limit_lower(struct oom_tell *o)
+static void limit_lower(struct oom_limit *l, unsigned long long room)
 {
-	CLEAN_FREE char *use = file_read_at(o->dir, o->v1 ? "memory.usage_in_bytes" : "memory.current", 64, NULL);
-	unsigned long long bytes = use ? strtoull(use, NULL, 10) + ROOM : 0;
+	unsigned long long bytes;
 
-	*o->lowered = '\0';
-	if (!use || !limit_read(o, o->limit, sizeof(o->limit)))
+	*l->lowered = '\0';
+	/* a kernel that does not account swap has no such files */
+	if (!text_get(l->use_fd, l->was, sizeof(l->was)))
 		return;
-	if (*o->limit != 'm' && strtoull(o->limit, NULL, 10) <= bytes)
+	bytes = strtoull(l->was, NULL, 10) + room;
+	if (!text_get(l->limit_fd, l->was, sizeof(l->was)) || (*l->was != 'm' && strtoull(l->was, NULL, 10) <= bytes))
 		return;
-	snprintf(o->lowered, sizeof(o->lowered), "%llu", bytes);
-	if (file_write_at(o->dir, limit_file(o), o->lowered) < 0 || !limit_read(o, o->lowered, sizeof(o->lowered)))
-		*o->lowered = '\0';
+	snprintf(l->lowered, sizeof(l->lowered), "%llu", bytes);
+	if (!text_set(l->limit_fd, l->lowered) || !text_get(l->limit_fd, l->lowered, sizeof(l->lowered)))
+		*l->lowered = '\0';
 }
 
-static void limit_restore(struct oom_tell *o)
+static void limit_restore(struct oom_limit *l)
 {
 	char now[32];
 
 	/* another value by now: somebody has set a new limit meanwhile */
-	if (*o->lowered && limit_read(o, now, sizeof(now)) && !strcmp(now, o->lowered))
-		file_write_at(o->dir, limit_file(o), o->limit);
-	*o->lowered = '\0';
+	if (*l->lowered && text_get(l->limit_fd, now, sizeof(now)) && !strcmp(now, l->lowered))
+		text_set(l->limit_fd, l->was);
+	*l->lowered = '\0';
 }
 
 /* ---- the victim ---- */
@@ -182,17 +190,18 @@ void oom_tell_now(struct oom_tell *o)
 	o->last_ns = now;
 	if (pipe2(go, O_CLOEXEC) < 0)
 		return;
-	score_get(o->own_adj, own, sizeof(own));
-	score_set(o->own_adj, "1000"); /* for the child */
+	text_get(o->own_adj, own, sizeof(own));
+	text_set(o->own_adj, "1000"); /* for the child */
 	o->victim = fork();
 	if (o->victim == 0)
 		victim_main(go[0]);
-	score_set(o->own_adj, own);
+	text_set(o->own_adj, own);
 	close(go[0]);
 	if (o->victim > 0) {
-		score_get(o->vmm_adj, o->vmm_score, sizeof(o->vmm_score));
-		score_set(o->vmm_adj, "-1000");
-		limit_lower(o);
+		text_get(o->vmm_adj, o->vmm_score, sizeof(o->vmm_score));
+		text_set(o->vmm_adj, "-1000");
+		for (unsigned int i = 0; i < OOM_LIMITS; i++)
+			limit_lower(&o->limit[i], limit_files[o->v1][i].room);
 		if (write(go[1], "g", 1) != 1)
 			kill(o->victim, SIGKILL);
 	} else {
@@ -206,9 +215,10 @@ bool oom_tell_reaped(struct oom_tell *o, pid_t pid)
 	if (!o->victim || pid != o->victim)
 		return false;
 	o->victim = 0;
-	limit_restore(o);
+	for (unsigned int i = OOM_LIMITS; i--;)
+		limit_restore(&o->limit[i]);
 	if (*o->vmm_score)
-		score_set(o->vmm_adj, o->vmm_score);
+		text_set(o->vmm_adj, o->vmm_score);
 	return true;
 }
 

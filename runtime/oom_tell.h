@@ -10,6 +10,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define OOM_LIMITS 2 /* of memory, and of swap */
+
+/* A limit's file and that of what it limits; what stands in the former before and meanwhile. */
+struct oom_limit {
+	int limit_fd, use_fd;
+	char was[32], lowered[32];
+};
+
 struct oom_tell {
 	int dir;     /* the container's cgroup that limits memory; -1: nothing can be told */
 	int own_adj; /* oom_score_adj of this process and of the VMM */
@@ -17,7 +25,7 @@ struct oom_tell {
 	bool v1;
 	pid_t victim; /* 0: none */
 	uint64_t last_ns;
-	char limit[32], lowered[32]; /* what stands in the limit's file before and meanwhile */
+	struct oom_limit limit[OOM_LIMITS];
 	char vmm_score[16];
 };
 

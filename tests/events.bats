@@ -8,6 +8,8 @@ local_setup() {
 	need_cgroup2
 }
 
+local_teardown() { [ -z "${SWAP:-}" ] || swapoff "$SWAP"; }
+
 @test "events --stats is one JSON line of type stats with the container's limits and use" {
 	container '.linux.resources.memory = {limit: 134217728} | .linux.resources.pids = {limit: 64}' 'n=0; while [ $n -lt 20000 ]; do n=$((n+1)); done; echo done; sleep 1000'
 	launch
@@ -74,6 +76,26 @@ lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 	poll 10 counted
 	back() { [ "$(cgroup_file memory.max)" = "$max" ]; }
 	poll 10 back
+	status_is running
+}
+
+# bats test_tags=vm
+@test "an OOM kill is counted in the container's cgroup on a host with swap, too; none of the VM goes there" {
+	husk_only "another runtime's host swaps what is the container's"
+	fallocate -l 512M "$T/swap"
+	chmod 600 "$T/swap"
+	mkswap -q "$T/swap"
+	swapon "$T/swap" || skip "no swap here"
+	SWAP=$T/swap
+	container '.linux.resources.memory = {limit: 67108864}' 'echo up; inside alloc 300; echo "status=$?"; sleep 1000'
+	create
+	must rt start "$C"
+	wait_output status= 60
+	counted() { cgroup_file memory.events | grep -q '^oom_kill [1-9]'; }
+	poll 10 counted
+	back() { [ "$(cgroup_file memory.swap.max)" = max ]; }
+	poll 10 back
+	[ "$(cgroup_file memory.swap.current)" -lt 8388608 ]
 	status_is running
 }
 
