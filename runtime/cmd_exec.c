@@ -6,12 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "../oci/caps.h"
 #include "../oci/compile.h"
+#include "announce.h"
 #include "cgroup.h"
 #include "console.h"
 #include "exec_proxy.h"
@@ -220,23 +219,10 @@ static int start_process(struct exec_work *w, struct error *err)
 
 static int announce(const struct exec_work *w, pid_t pid, struct error *err)
 {
-	char text[16];
-	int rc;
-
 	exec_record(w->c.dirfd, pid);
-	if (w->o->pidfd_socket) {
-		CLEAN_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-		CLEAN_FD int sock = unix_connect(w->o->pidfd_socket);
-
-		rc = sock < 0 ? sock : fd_send(sock, fd, "pidfd", 5);
-		if (rc < 0)
-			return error_set(err, -rc, "pidfd socket %s", w->o->pidfd_socket);
-	}
-	if (!w->o->pid_file)
-		return 0;
-	snprintf(text, sizeof(text), "%d", (int)pid);
-	rc = file_replace_at(AT_FDCWD, w->o->pid_file, text, strlen(text), 0644);
-	return rc < 0 ? error_set(err, -rc, "pid file %s", w->o->pid_file) : 0;
+	if (announce_pidfd(w->o->pidfd_socket, pid, err) < 0)
+		return -1;
+	return announce_pid(w->o->pid_file, pid, err);
 }
 
 static int run_detached(struct exec_work *w, struct exec_params *p, struct error *err)

@@ -33,14 +33,9 @@ static void hook_child(const struct spec_hook *h, const char *cwd, int in, int o
 {
 	static char *const no_args[] = { NULL };
 	char *name[] = { (char *)h->path, NULL };
-	sigset_t none;
 
 	setpgid(0, 0);
-	for (int sig = 1; sig < 65; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && sig != 32 && sig != 33)
-			signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals_default();
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir(cwd) < 0) {
 		dprintf(out, "%s\n", error_errno_text(errno));
 		_exit(127);
@@ -176,6 +171,13 @@ static int hook_run(const struct spec_hook *h, const char *state, const char *cw
 		close(io.out);
 	sigaction(SIGPIPE, &old, NULL);
 	return rc;
+}
+
+char *hook_state(const struct state *s, enum container_status status, pid_t pid, struct error *err)
+{
+	char *out = NULL;
+
+	return state_hook_document(s, status, pid, &out, err) < 0 ? NULL : out;
 }
 
 int hooks_run(const struct spec_hooks *hooks, const char *name, const char *state, const char *cwd, struct error *err)

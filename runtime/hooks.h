@@ -5,7 +5,13 @@
 #ifndef HUSK_RUNTIME_HOOKS_H
 #define HUSK_RUNTIME_HOOKS_H
 
+#include <sys/types.h>
+
 #include "../oci/spec.h"
+#include "../oci/state.h"
+
+/* The JSON that hooks get. malloc'ed; NULL with *err. */
+char *hook_state(const struct state *s, enum container_status status, pid_t pid, struct error *err);
 
 /**
  * hooks_run() - run a list of hooks in order

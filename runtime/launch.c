@@ -18,11 +18,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "../oci/features.h"
+#include "announce.h"
 #include "cgroup.h"
 #include "console.h"
 #include "disk.h"
@@ -537,19 +537,9 @@ static pid_t vmm_pid(pid_t proxy)
 	return (pid_t)pid;
 }
 
-static int pidfd_give(const char *socket_path, pid_t pid, struct error *err)
-{
-	CLEAN_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	CLEAN_FD int sock = fd < 0 ? -1 : unix_connect(socket_path);
-	int rc = sock < 0 ? (fd < 0 ? -errno : sock) : fd_send(sock, fd, "pidfd", 5);
-
-	return rc < 0 ? error_set(err, -rc, "pidfd socket %s", socket_path) : 0;
-}
-
 static int finish(struct work *w, struct error *err)
 {
 	struct container *c = &w->l->c;
-	char text[16];
 	int rc;
 
 	if (w->console_master >= 0) {
@@ -558,7 +548,7 @@ static int finish(struct work *w, struct error *err)
 		close(w->console_master);
 		w->console_master = -1;
 	}
-	if (w->o->pidfd_socket && pidfd_give(w->o->pidfd_socket, w->l->pid, err) < 0)
+	if (announce_pidfd(w->o->pidfd_socket, w->l->pid, err) < 0)
 		return -1;
 	w->state.vmm_pid = w->pod.joins ? 0 : vmm_pid(w->l->pid);
 	w->state.vmm_start = w->state.vmm_pid ? process_start_time(w->state.vmm_pid, NULL) : 0;
@@ -568,13 +558,7 @@ static int finish(struct work *w, struct error *err)
 	rc = sync_send(w->l->sync, SYNC_COMMIT, 0, NULL);
 	if (rc < 0)
 		return error_set(err, 0, "the container's proxy was killed before the container was ready");
-	if (w->o->pid_file) {
-		snprintf(text, sizeof(text), "%d", (int)w->l->pid);
-		rc = file_replace_at(AT_FDCWD, w->o->pid_file, text, strlen(text), 0644);
-		if (rc < 0)
-			return error_set(err, -rc, "pid file %s", w->o->pid_file);
-	}
-	return 0;
+	return announce_pid(w->o->pid_file, w->l->pid, err);
 }
 
 static int build(struct work *w, struct error *err)
@@ -689,13 +673,6 @@ void launched_close(struct launched *l)
 }
 
 /* ---- start ---- */
-
-char *hook_state(const struct state *s, enum container_status status, pid_t pid, struct error *err)
-{
-	char *out = NULL;
-
-	return state_hook_document(s, status, pid, &out, err) < 0 ? NULL : out;
-}
 
 int poststart_run(struct container *c, const struct spec *spec, struct error *err)
 {

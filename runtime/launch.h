@@ -45,9 +45,6 @@ void launched_close(struct launched *l);
 /* Run a created container's poststart hooks; a failing one kills the container. 0 or -1 with *err. */
 int poststart_run(struct container *c, const struct spec *spec, struct error *err);
 
-/* The JSON that hooks get. malloc'ed; NULL with *err. */
-char *hook_state(const struct state *s, enum container_status status, pid_t pid, struct error *err);
-
 /**
  * destroy() - undo all that create made
  * @force: kill what runs

@@ -88,6 +88,12 @@ uint64_t process_start_time(pid_t pid, char *state);
 /* Send one fd with some data (at least a byte) over a unix stream socket. 0 or -errno. */
 int fd_send(int sock, int fd, const void *data, size_t len);
 
+/* Of functions in a child that shares our memory: what ASan marks of their stack would stay marked after the exec. */
+#define NOT_POISONED __attribute__((no_sanitize("address")))
+
+/* In a child that will exec: every signal with its default action, none blocked. */
+void signals_default(void);
+
 /* Close every fd from 3 up that is not in the list; entries of -1 are skipped. */
 void fds_keep_only(const int *keep, unsigned int n);
 

@@ -125,7 +125,7 @@ struct vmm_start {
 };
 
 /* In a child that shares our memory while we wait: only system calls, no memory of ours is changed. */
-static int vmm_exec(void *arg)
+static NOT_POISONED int vmm_exec(void *arg)
 {
 	const struct vmm_start *start = arg;
 	const struct vmm_config *cfg = start->cfg;
@@ -135,7 +135,6 @@ static int vmm_exec(void *arg)
 				 cfg->owner_fd, cfg->files->kernel_fd, cfg->files->initrd_fd };
 	unsigned int n = VMM_FD_DISK;
 	int tmp[VMM_FDS_MAX];
-	sigset_t none;
 
 	for (unsigned int i = 0; i < cfg->ndisks; i++)
 		src[n++] = cfg->disks[i].fd;
@@ -149,11 +148,7 @@ static int vmm_exec(void *arg)
 			_exit(127);
 	close_range(n, ~0U, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int sig = 1; sig < 65; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && sig != 32 && sig != 33)
-			signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals_default();
 	execve(start->argv[0], start->argv, env);
 	_exit(127);
 }
