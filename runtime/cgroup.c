@@ -20,7 +20,6 @@
 
 #include "util.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
 #define PROCS_MAX (1u << 20)
 #define REMOVE_TRIES 12 /* with pauses that double from 1 ms: about four seconds */
 

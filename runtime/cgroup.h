@@ -19,6 +19,7 @@ enum cgroup_mode {
 	CGROUP_V2,
 };
 
+#define CGROUP_ROOT "/sys/fs/cgroup" /* of v2; v1 hierarchies are looked for */
 #define CGROUP_HIERARCHIES 24
 
 struct cgroup {

@@ -131,7 +131,7 @@ enum check_result check_cgroup(struct check_line *l)
 
 	switch (cgroup_host_mode()) {
 	case CGROUP_V2:
-		text = file_read_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", 4096, NULL);
+		text = file_read_at(AT_FDCWD, CGROUP_ROOT "/cgroup.controllers", 4096, NULL);
 		if (text)
 			text[strcspn(text, "\n")] = '\0';
 		if (!text || !strstr(text, "memory") || !strstr(text, "cpu"))
@@ -141,8 +141,7 @@ enum check_result check_cgroup(struct check_line *l)
 	case CGROUP_V1:
 		return check_say(l, CHECK_PASS, "", "v1 (or hybrid)");
 	default:
-		return check_say(l, CHECK_FAIL, "mount -t cgroup2 none /sys/fs/cgroup",
-				 "no hierarchy on /sys/fs/cgroup");
+		return check_say(l, CHECK_FAIL, "mount -t cgroup2 none " CGROUP_ROOT, "no hierarchy on " CGROUP_ROOT);
 	}
 }
 

@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "util.h"
 
 #define ROOM (8u << 20)	      /* bytes between the use and the lowered limit */
@@ -46,8 +47,20 @@ static const struct limit_files {
 
 /* ---- where ---- */
 
-/* The path behind "0::", or behind the v1 hierarchy that has the controller `memory`. malloc'ed, or NULL. */
-static char *memory_cgroup(char *text, bool *v1)
+static bool names_memory(const char *controllers)
+{
+	for (const char *c = controllers; *c; c += strspn(c, ",")) {
+		size_t n = strcspn(c, ",");
+
+		if (n == 6 && strncmp(c, "memory", n) == 0)
+			return true;
+		c += n;
+	}
+	return false;
+}
+
+/* What stands behind "0::", or behind the v1 hierarchy that has the controller `memory`. malloc'ed, or NULL. */
+static char *memory_path(char *text, bool *v1)
 {
 	char *save = NULL, *found = NULL;
 
@@ -57,35 +70,51 @@ static char *memory_cgroup(char *text, bool *v1)
 		if (!path)
 			continue;
 		*path++ = '\0';
-		if (strcmp(list + 1, "memory") == 0 || (!found && list[1] == '\0')) {
+		if (names_memory(list + 1) || (!found && list[1] == '\0')) {
 			*v1 = list[1] != '\0';
 			free(found);
-			found = xasprintf("/sys/fs/cgroup%s%s", *v1 ? "/memory" : "", path);
+			found = xstrdup(path);
 		}
 	}
 	return found;
 }
 
+/* The directory of a hierarchy if memory is counted in it, which is not so in the root of v2. fd or -1. */
+static int memory_open(const struct oom_tell *o, const char *mount, const char *path)
+{
+	CLEAN_FREE char *dir = xasprintf("%s%s", mount, path);
+	CLEAN_FD int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && faccessat(fd, limit_files[o->v1][0].use, R_OK, 0) == 0 ? take_fd(&fd) : -1;
+}
+
 void oom_tell_open(struct oom_tell *o)
 {
 	CLEAN_FREE char *text = file_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, NULL);
-	CLEAN_FREE char *path = text ? memory_cgroup(text, &o->v1) : NULL;
+	CLEAN_FREE char *path = text ? memory_path(text, &o->v1) : NULL;
+	char *mounts[CGROUP_HIERARCHIES];
+	unsigned int n = 0;
 
 	o->dir = o->own_adj = o->vmm_adj = -1;
 	if (!path || geteuid() != 0)
 		return;
-	o->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	o->own_adj = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-	for (unsigned int i = 0; i < OOM_LIMITS; i++) {
+	if (o->own_adj < 0)
+		return;
+	if (o->v1)
+		n = cgroup_v1_mounts(mounts);
+	else
+		o->dir = memory_open(o, CGROUP_ROOT, path);
+	while (n) {
+		if (o->dir < 0)
+			o->dir = memory_open(o, mounts[n - 1], path);
+		free(mounts[--n]);
+	}
+	for (unsigned int i = 0; o->dir >= 0 && i < OOM_LIMITS; i++) {
 		const struct limit_files *f = &limit_files[o->v1][i];
 
 		o->limit[i].limit_fd = openat(o->dir, f->limit, O_RDWR | O_CLOEXEC);
 		o->limit[i].use_fd = openat(o->dir, f->use, O_RDONLY | O_CLOEXEC);
-	}
-	/* the root cgroup has no such file */
-	if (o->dir >= 0 && (o->own_adj < 0 || o->limit[0].use_fd < 0)) {
-		close(o->dir);
-		o->dir = -1;
 	}
 }
 
