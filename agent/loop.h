@@ -28,9 +28,8 @@ int loop_init(void);
 
 /**
  * watch_set() - wait for other events on w->fd
- * @events: EPOLL*; 0 stops watching, and must come before the fd is closed. EPOLLERR alone keeps
- * watching for
- *          errors and hang-ups
+ * @events: EPOLL*; 0 stops watching, and must come before the fd is closed. EPOLLERR alone keeps watching for errors
+ *          and hang-ups
  *
  * Return: 0 or -errno.
  */

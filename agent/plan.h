@@ -7,9 +7,8 @@
  * strings, each ended by NUL, in the order given; "list" is u32 count, then that many NUL-ended strings. Absolute
  * paths are inside the container's root unless "guest path" is said.
  *
- * Operations are executed strictly in their order: the compiler owns the order, the agent only interprets.
- * The agent checks
- * every length and count and refuses an unknown operation or version.
+ * Operations are executed strictly in their order: the compiler owns the order, the agent only interprets. The agent
+ * checks every length and count and refuses an unknown operation or version.
  */
 #ifndef HUSK_AGENT_PLAN_H
 #define HUSK_AGENT_PLAN_H

@@ -6,9 +6,8 @@
  * port 53. The guest's own 127.0.0.11 is another one, so the agent takes queries there and each is asked anew
  * from here, by a socket of its own, through those rules.
  *
- * Runs in the network helper. The guest controls number, pace and content of the queries, which nobody
- * looks into: there
- * are NET_DNS_QUERIES places, and what finds none is not asked.
+ * Runs in the network helper. The guest controls number, pace and content of the queries, which nobody looks into:
+ * there are NET_DNS_QUERIES places, and what finds none is not asked.
  */
 #include "net_dns.h"
 

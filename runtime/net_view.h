@@ -45,9 +45,8 @@ struct net_view {
  * @nl:  NETLINK_ROUTE socket of that namespace
  * @v:   filled; release with net_view_free()
  *
- * Left out: loopback, our own TAPs, fallback tunnels and other interfaces without Ethernet framing,
- * interfaces that are down and have
- * no address, routes that the kernel makes by itself, neighbours that are not permanent.
+ * Left out: loopback, our own TAPs, fallback tunnels and other interfaces without Ethernet framing, interfaces that are
+ * down and have no address, routes that the kernel makes by itself, neighbours that are not permanent.
  * Return: 0, or -1 with *err.
  */
 int net_view_read(struct nl_sock *nl, struct net_view *v, struct error *err);

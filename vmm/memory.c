@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Guest RAM: one anonymous private mapping, seen by the guest below and above the device hole.
- * Made by the main thread before the guest runs; afterwards the table is constant and any thread reads it, but for the
- * blocks that the guest plugs (mem.c). Everything
- * in the memory itself is the guest's.
+ * Guest RAM: one anonymous private mapping, seen by the guest below and above the device hole. Made by the main
+ * thread before the guest runs; afterwards the table is constant and any thread reads it, but for the blocks that the
+ * guest plugs (mem.c). Everything in the memory itself is the guest's.
  */
 #include "memory.h"
 

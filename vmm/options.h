@@ -51,9 +51,8 @@ struct options {
 /**
  * options_close_others() - close every descriptor that the command line does not name, but standard error
  *
- * Standard input and output become /dev/null, unless the console goes there. The environment is emptied.
- * Before anything
- * else is opened. Ends the process with a message when it cannot.
+ * Standard input and output become /dev/null, unless the console goes there. The environment is emptied. Before
+ * anything else is opened. Ends the process with a message when it cannot.
  */
 void options_close_others(const struct options *o);
 

@@ -6,9 +6,8 @@
  * miss, and counts to ten million. It tells each step by a port write; steps whose instruction this CPU does not have
  * are left out.
  *
- * The guest is ours. What may be broken is the host's KVM: time is bounded, by CPU time of this thread, and
- * by the clock
- * for backends that work elsewhere.
+ * The guest is ours. What may be broken is the host's KVM: time is bounded, by CPU time of this thread, and by the
+ * clock for backends that work elsewhere.
  */
 #include "probe.h"
 

@@ -54,9 +54,10 @@ void vq_break(struct vq *q);
 
 /**
  * vq_pop() - take the next available chain
- * Return: 1 with *c filled; 0 when there is none; -EPROTO when the driver broke the rules (loop, out of
- * range, head in flight,
- * writable before readable, more than 2^32 bytes): the queue is then broken and the device must call virtio_fault().
+ *
+ * Return: 1 with *c filled; 0 when there is none; -EPROTO when the driver broke the rules (loop, out of range, head in
+ * flight, writable before readable, more than 2^32 bytes): the queue is then broken and the device must call
+ * virtio_fault().
  */
 int vq_pop(struct vq *q, struct vq_chain *c);
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a hostile agent can send to the host: the first byte chooses who reads it (a relay with stdio, a
- * request, a request for
- * statistics, an exec's answer and then a relay), the rest are the bytes of the session.
+ * What a hostile agent can send to the host: the first byte chooses who reads it (a relay with stdio, a request, a
+ * request for statistics, an exec's answer and then a relay), the rest are the bytes of the session.
  */
 // link: runtime oci
 #include <fcntl.h>

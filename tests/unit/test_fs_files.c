@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 // link: vmm
 /*
- * The file server's semantics: data, renames, directories, caching. What is expected
- * is what the host's own file system does. Some of it needs root.
+ * The file server's semantics: data, renames, directories, caching. What is expected is what the host's own file
+ * system does. Some of it needs root.
  */
 #include <dirent.h>
 #include <linux/fs.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What lives on the host's side of a container's network: connections to localhost, and the engine's
- * resolver. Each test has
- * a network namespace of its own; the network helper is a child, the agent another one.
+ * What lives on the host's side of a container's network: connections to localhost, and the engine's resolver. Each
+ * test has a network namespace of its own; the network helper is a child, the agent another one.
  */
 // link: runtime oci
 #include "tests/unit/unit.h"
