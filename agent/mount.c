@@ -113,16 +113,30 @@ static int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, 
 	return sys_mount_setattr_fd(fd, recursive ? SYS_AT_RECURSIVE : 0, &a);
 }
 
-static int shape(int fd, const struct plan_mount *pm)
+/*
+ * In a user namespace the access time mode of what is cloned is locked. Engines repeat there the mode of the source on the
+ * host (Docker with userns-remap). There it holds anyway: the guest's kernel keeps no access times for a share.
+ */
+static int set_bind_attr(const struct mounts *m, int fd, uint64_t set, uint64_t clear, bool recursive)
+{
+	int r = set_attr(fd, set, clear, 0, recursive);
+
+	if (r == -EPERM && m->has_user_ns && clear & SYS_ATTR_ATIME)
+		r = set_attr(fd, set & ~(uint64_t)SYS_ATTR_ATIME, clear & ~(uint64_t)SYS_ATTR_ATIME, 0, recursive);
+	return r;
+}
+
+static int shape(const struct mounts *m, int fd, const struct plan_mount *pm)
 {
 	struct sys_mount_attr a = { 0 };
 	int r;
 
 	/* a new file system got its flags from mount(2) */
-	if (pm->opts & PLAN_MOUNT_BIND)
-		attr_of_flags(pm->flags, &a);
-	r = set_attr(fd, a.attr_set, a.attr_clr, 0, false);
-	return r ? r : set_attr(fd, pm->attr_set, pm->attr_clr, 0, true);
+	if (!(pm->opts & PLAN_MOUNT_BIND))
+		return set_attr(fd, pm->attr_set, pm->attr_clr, 0, true);
+	attr_of_flags(pm->flags, &a);
+	r = set_bind_attr(m, fd, a.attr_set, a.attr_clr, false);
+	return r ? r : set_bind_attr(m, fd, pm->attr_set, pm->attr_clr, true);
 }
 
 /* ---- place ---- */
@@ -180,7 +194,7 @@ static int remount(struct mounts *m, const struct plan_mount *pm, const char *ta
 		attr_of_flags(pm->flags, &a);
 		if (!m->has_user_ns) /* there, flags of inherited mounts are locked */
 			a.attr_clr |= SYS_ATTR_RDONLY | SYS_ATTR_NOSUID | SYS_ATTR_NODEV | SYS_ATTR_NOEXEC;
-		r = set_attr(fd, a.attr_set, a.attr_clr, 0, false);
+		r = set_bind_attr(m, fd, a.attr_set, a.attr_clr, false);
 	} else {
 		r = fchdir(fd) || mount(NULL, ".", NULL, pm->flags & ~(uint64_t)(PROPAGATION | MS_REC),
 					*data ? data : NULL)
@@ -217,7 +231,7 @@ static int add(struct mounts *m, const struct plan_mount *pm, const char *source
 	}
 	if (fd < 0)
 		return fd;
-	r = shape(fd, pm);
+	r = shape(m, fd, pm);
 	to = r ? r : target_open(m, pm->opts & PLAN_MOUNT_BIND ? "" : type, fd, target);
 	if (to >= 0) {
 		r = pm->opts & PLAN_MOUNT_COPYUP ? copy_up(fd, to, data) : 0;

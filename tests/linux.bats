@@ -303,6 +303,21 @@ no
 no"
 }
 
+@test "a user namespace takes a bind with the flags that its source has on the host, as Docker repeats them" {
+	local flags
+	userns
+	mkdir "$T/vol"
+	chown 100000:200000 "$T/vol"
+	mount -t tmpfs -o nosuid,nodev,noatime,mode=755,uid=100000,gid=200000 none "$T/vol"
+	for flags in noatime relatime; do
+		mount -o "remount,bind,nosuid,nodev,$flags" "$T/vol"
+		inside ".mounts = [.mounts[] | select(.destination != \"/vol\")] + [{destination: \"/vol\", type: \"bind\", source: \"$T/vol\",
+			options: [\"rbind\", \"rprivate\", \"nosuid\", \"nodev\", \"$flags\"]}]" 'touch /vol/x && echo made; grep -c " /vol .*nosuid,nodev" /proc/mounts'
+		is "$out" $'made\n1'
+	done
+	umount "$T/vol"
+}
+
 @test "exec in a container with a user namespace is in it" {
 	userns
 	container . 'sleep 1000'
