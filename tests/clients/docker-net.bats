@@ -10,6 +10,14 @@ setup_file() {
 	cp "$HUSK_TEST_TOOLS/netpeer" "$SUITE/netpeer"
 }
 
+# interfaces of the host and a network namespace that a case makes, for when it fails midway
+local_setup() { LINKS=() PEER=''; }
+local_teardown() {
+	local l
+	for l in "${LINKS[@]}"; do [ ! -e "/sys/class/net/$l" ] || ip link del "$l"; done
+	[ ! -e "/run/netns/${PEER:-none}" ] || ip netns del "$PEER"
+}
+
 peer() { echo "-v $SUITE/netpeer:/bin/netpeer:ro"; }
 
 # served NAME: netpeer in it says that it listens
@@ -195,6 +203,7 @@ address() { docker inspect -f "{{(index .NetworkSettings.Networks \"${2:-bridge}
 @test "macvlan on an interface of the host: the container is a station of its own there" {
 	p=mv${RANDOM}p q=mv${RANDOM}q
 	ip link add "$p" type veth peer name "$q"
+	LINKS+=("$p")
 	ip link set "$p" up
 	ip link set "$q" up
 	ip addr add 172.31.81.1/24 dev "$q"
@@ -212,29 +221,35 @@ address() { docker inspect -f "{{(index .NetworkSettings.Networks \"${2:-bridge}
 
 @test "ipvlan, layer 2 and layer 3: addresses beside the parent's own" {
 	N2=iv$RANDOM
-	ip link add "${N2}p" type veth peer name "${N2}q"
+	# a machine of its own: in layer 3 the host itself asks for it by ARP, and would not answer itself
+	PEER=$N2
+	ip netns add "$PEER"
+	ip link add "${N2}p" type veth peer name "${N2}q" netns "$PEER"
+	LINKS+=("${N2}p")
+	ip addr add 172.31.82.2/24 dev "${N2}p"
 	ip link set "${N2}p" up
-	ip link set "${N2}q" up
-	ip addr add 172.31.82.1/24 dev "${N2}q"
+	ip -n "$PEER" addr add 172.31.82.1/24 dev "${N2}q"
+	ip -n "$PEER" link set "${N2}q" up
 	net l2 -d ipvlan --subnet 172.31.82.0/24 -o parent="${N2}p" -o ipvlan_mode=l2
 	# shellcheck disable=SC2046
 	up c $(peer) --network "$N-l2" --ip 172.31.82.9 box sh -c 'netpeer echo 0.0.0.0 7777'
 	served c
 	on c 'ping -c 1 -W 5 172.31.82.1 >/dev/null && echo pinged'
 	has_line "$out" pinged
-	is "$(timeout 30 netpeer talk 172.31.82.9 7777 100000 3>&-)" "echoed 100000"
+	is "$(timeout 30 ip netns exec "$PEER" netpeer talk 172.31.82.9 7777 100000 3>&-)" "echoed 100000"
 	ok rm -f "$N-c"
 	ok network rm "$N-l2"
 	net l3 -d ipvlan --subnet 172.31.83.0/24 -o parent="${N2}p" -o ipvlan_mode=l3
 	# nobody answers ARP there: that is what layer 3 means
-	ip route add 172.31.83.0/24 dev "${N2}q"
-	ip neigh add 172.31.83.9 lladdr "$(cat "/sys/class/net/${N2}p/address")" dev "${N2}q" nud permanent
+	ip -n "$PEER" route add 172.31.83.0/24 dev "${N2}q"
+	ip -n "$PEER" neigh add 172.31.83.9 lladdr "$(cat "/sys/class/net/${N2}p/address")" dev "${N2}q" nud permanent
 	up d --network "$N-l3" --ip 172.31.83.9 box sleep 1000
 	on d 'ping -c 1 -W 5 172.31.82.1 >/dev/null && echo pinged'
 	has_line "$out" pinged
 	ok rm -f "$N-d"
 	ok network rm "$N-l3"
 	ip link del "${N2}p"
+	ip netns del "$PEER"
 }
 
 @test "a listener of the container is the container's: the host's ports and localhost are others" {

@@ -391,7 +391,9 @@ all_capabilities() {
 	must pm network create "$C-net"
 	must pm run -d --network "$C-net" --name "$C-web" -p 127.0.0.1:18080:80 "$IMAGE" sh -c 'echo page >/tmp/index.html; exec httpd -f -h /tmp'
 	ID=$out
-	must pm run --rm --network "$C-net" --name "$C-2" "$IMAGE" sh -c "nslookup $C-web; ping -c 1 -W 20 $C-web && printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 20 $C-web 80"
+	# without the capability busybox's ping asks for a raw socket all the same
+	must pm run --rm --cap-add net_raw --network "$C-net" --name "$C-2" "$IMAGE" \
+		sh -c "nslookup $C-web; ping -c 1 -W 20 $C-web && printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 20 $C-web 80"
 	has "$out" page
 	poll 20 fetch http://127.0.0.1:18080/
 	has "$(<"$T/page")" page
@@ -490,7 +492,7 @@ no_eth1() { ! pm exec "$C" ip addr show eth1 >/dev/null 2>&1; }
 
 # ---- when something is killed ----
 
-@test "conmon killed: the container runs on, rm -f removes it and all that belongs to it" {
+@test "conmon killed: the container runs on, rm -f ends it, and what podman then asks nobody to remove goes with delete --force" {
 	start "$IMAGE" sh -c 'sleep 1000 & sleep 1000'
 	conmon=$(inspect '{{.State.ConmonPid}}')
 	p=$(inspect '{{.State.Pid}}')
@@ -499,9 +501,7 @@ no_eth1() { ! pm exec "$C" ip addr show eth1 >/dev/null 2>&1; }
 	[ -d "/proc/$p" ]
 	must pm rm -f -t 0 "$C"
 	gone "$p"
-	if ! is_husk; then
-		ID='' # podman asks nobody to delete it then, so runc's and crun's cgroup stays
-	fi
+	must "$RUNTIME_BIN" delete --force "$ID"
 }
 
 @test "the container's process killed from outside: podman says 137, and rm removes it without force" {
