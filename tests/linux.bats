@@ -307,15 +307,13 @@ no"
 	local flags
 	userns
 	mkdir "$T/vol"
-	chown 100000:200000 "$T/vol"
-	mount -t tmpfs -o nosuid,nodev,noatime,mode=755,uid=100000,gid=200000 none "$T/vol"
 	for flags in noatime relatime; do
-		mount -o "remount,bind,nosuid,nodev,$flags" "$T/vol"
+		mount -t tmpfs -o "nosuid,nodev,$flags,mode=755,uid=100000,gid=200000" none "$T/vol"
 		inside ".mounts = [.mounts[] | select(.destination != \"/vol\")] + [{destination: \"/vol\", type: \"bind\", source: \"$T/vol\",
 			options: [\"rbind\", \"rprivate\", \"nosuid\", \"nodev\", \"$flags\"]}]" 'touch /vol/x && echo made; grep -c " /vol .*nosuid,nodev" /proc/mounts'
 		is "$out" $'made\n1'
+		umount "$T/vol"
 	done
-	umount "$T/vol"
 }
 
 @test "exec in a container with a user namespace is in it" {

@@ -79,8 +79,11 @@ engine_daemon() {
 	echo $! >"$ENGINE/$name.pid"
 }
 
+# An engine without a bridge of its own removes docker0, which is the main one's: it gets a network of its own.
 dockerd_start() {
-	engine_daemon dockerd "$ENGINE/dockerd.log" dockerd --config-file "$ENGINE/daemon.json"
+	local apart=()
+	[ "$ENGINE" = "$SUITE/engine-main" ] || apart=(unshare --net)
+	engine_daemon dockerd "$ENGINE/dockerd.log" "${apart[@]}" dockerd --config-file "$ENGINE/daemon.json"
 	poll 90 engine_answers || { tail -n 20 "$ENGINE/dockerd.log"; return 1; }
 }
 
