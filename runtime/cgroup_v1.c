@@ -136,13 +136,30 @@ static int v1_memory(const struct cgroup *cg, const struct spec_resources *r, ui
 	return 0;
 }
 
+/* The kernel compares quota / period with the parent's at every step: what is valid together may need the quota first. */
+static int v1_cpu_quota(const struct cgroup *cg, const struct spec_resources *r, struct error *err)
+{
+	bool quota_first = false;
+
+	if (r->cpu.period.set && r->cpu.quota.set) {
+		struct error ignored;
+
+		quota_first = v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, &ignored) < 0;
+		if (quota_first && v1_number(cg, "cpu.cfs_quota_us", r->cpu.quota.v, err) < 0)
+			return -1;
+	}
+	if (r->cpu.period.set && v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, err) < 0)
+		return -1;
+	if (r->cpu.quota.set && !quota_first && v1_number(cg, "cpu.cfs_quota_us", r->cpu.quota.v, err) < 0)
+		return -1;
+	return 0;
+}
+
 static int v1_cpu(const struct cgroup *cg, const struct spec_resources *r, struct error *err)
 {
 	if (r->cpu.shares.set && v1_number(cg, "cpu.shares", (int64_t)r->cpu.shares.v, err) < 0)
 		return -1;
-	if (r->cpu.period.set && v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, err) < 0)
-		return -1;
-	if (r->cpu.quota.set && v1_number(cg, "cpu.cfs_quota_us", r->cpu.quota.v, err) < 0)
+	if (v1_cpu_quota(cg, r, err) < 0)
 		return -1;
 	if (r->cpu.burst.set && v1_number(cg, "cpu.cfs_burst_us", (int64_t)r->cpu.burst.v, err) < 0)
 		return -1;

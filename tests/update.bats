@@ -36,6 +36,21 @@ limit() { rt exec "$C" cat "/sys/fs/cgroup/$1" </dev/null; }
 	is "$(limit memory.max)" $((128 * MIB))
 }
 
+@test "a new quota and period that are valid together below a limited parent are set, whichever has to go first" {
+	local parent=${CG}p cpu=/sys/fs/cgroup/cpu
+	container ".linux.cgroupsPath = \"$parent/c\" | .linux.resources.cpu = {quota: 50000, period: 100000}" 'sleep 1000'
+	launch
+	if [ "$CGROUP_MODE" = v2 ]; then
+		echo "100000 100000" >"/sys/fs/cgroup$parent/cpu.max"
+	else
+		echo 100000 >"$cpu$parent/cpu.cfs_quota_us"
+	fi
+	must rt update --cpu-quota 10000 --cpu-period 20000 "$C"
+	must rt update --cpu-quota 90000 --cpu-period 100000 "$C"
+	must rt delete --force "$C"
+	find /sys/fs/cgroup -depth -type d -path "*$parent" -exec rmdir {} +
+}
+
 @test "update --resources - reads JSON from stdin; members that are absent stay as they are" {
 	limited
 	rc=0
