@@ -377,7 +377,7 @@ all_capabilities() {
 
 @test "--cpus, --pids-limit, and update of a running container" {
 	need_cgroup2
-	start --cpus 1 --pids-limit 20 -m 128m "$IMAGE" sleep 1000
+	start --cgroupns private --cpus 1 --pids-limit 20 -m 128m "$IMAGE" sleep 1000 # not the default with cgroup v1
 	must pm exec "$C" sh -c 'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max'
 	is "$out" $'20\n134217728'
 	must pm update --memory 100m --cpus 0.5 "$C"
