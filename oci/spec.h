@@ -333,6 +333,7 @@ struct spec_husk {
 	struct opt_bool ksm;	     /* run.husk.ksm: equal pages may be shared between VMs */
 	struct opt_bool inotify;     /* run.husk.inotify: changes of the host in volumes are events in the guest */
 	enum husk_net network;	     /* run.husk.network = auto | none */
+	struct opt_u32 net_queues;   /* run.husk.net_queues: queue pairs of each interface */
 	enum husk_dax dax;	     /* run.husk.dax = auto (a read-only root) | none | all (what is read-only) */
 	struct opt_u32 boot_timeout; /* run.husk.boot_timeout, ms */
 };

@@ -94,6 +94,8 @@ static int parse_own(struct parse *p, const struct json *a, struct spec_husk *ou
 		return husk_bool(p, a, &out->ksm);
 	if (strcmp(name, "network") == 0)
 		return husk_network(p, a, &out->network);
+	if (strcmp(name, "net_queues") == 0)
+		return husk_number(p, a, 1, 8, &out->net_queues);
 	if (strcmp(name, "inotify") == 0)
 		return husk_bool(p, a, &out->inotify);
 	if (strcmp(name, "dax") == 0)

@@ -118,24 +118,41 @@ static struct nic *nic_find(struct helper *h, uint32_t ifindex)
 	return NULL;
 }
 
-static int nic_plug(struct helper *h, struct nic *nic, const struct net_link *l, int tap, struct error *err)
+/* As many as there are pairs, behind the TAP's descriptors. How many of both there are then, or 0: none to be had. */
+static unsigned int vhost_open(struct helper *h, int *fds)
+{
+	for (unsigned int i = h->c.pairs; i < 2 * h->c.pairs; i++) {
+		fds[i] = openat(h->c.dev_net, "../vhost-net", O_RDWR | O_CLOEXEC);
+		if (fds[i] < 0) {
+			while (i-- > h->c.pairs)
+				close(fds[i]);
+			return 0;
+		}
+	}
+	return 2 * h->c.pairs;
+}
+
+/* fds: the TAP's, and room for as many more. */
+static int nic_plug(struct helper *h, struct nic *nic, const struct net_link *l, int *fds, struct error *err)
 {
 	/* the largest MTU: the guest sets the present one, which may grow later */
-	struct ctl_nic req = { .mtu = 65535, .queue_pairs = 1 };
-	CLEAN_FD int vhost = openat(h->c.dev_net, "../vhost-net", O_RDWR | O_CLOEXEC);
-	const int fds[] = { tap, vhost };
+	struct ctl_nic req = { .mtu = 65535, .queue_pairs = h->c.pairs };
+	unsigned int nfds;
 	int r = -ENODEV;
 
 	if (tc_join(h->nl, l->ifindex, nic->tap, err) < 0)
 		return -1;
 	memcpy(req.mac, l->mac, sizeof(req.mac));
 	/* The host's kernel moves the frames where it can; else the VMM does. */
-	if (vhost >= 0)
-		r = ctl_request(h->c.ctl, CTL_ADD_NIC, 1, &req, sizeof(req), fds, 2, &nic->slot, sizeof(nic->slot),
+	nfds = vhost_open(h, fds);
+	if (nfds)
+		r = ctl_request(h->c.ctl, CTL_ADD_NIC, 1, &req, sizeof(req), fds, nfds, &nic->slot, sizeof(nic->slot),
 				mono_ns() + REQUEST_LIMIT_NS);
+	while (nfds > h->c.pairs)
+		close(fds[--nfds]);
 	if (r < 0 && r != -ENOSPC)
-		r = ctl_request(h->c.ctl, CTL_ADD_NIC, 0, &req, sizeof(req), fds, 1, &nic->slot, sizeof(nic->slot),
-				mono_ns() + REQUEST_LIMIT_NS);
+		r = ctl_request(h->c.ctl, CTL_ADD_NIC, 0, &req, sizeof(req), fds, h->c.pairs, &nic->slot,
+				sizeof(nic->slot), mono_ns() + REQUEST_LIMIT_NS);
 	if (r == -ENOSPC)
 		return error_set(err, 0, "the VM has no free network slot for it; disconnect another network");
 	if (r >= 0 && r != sizeof(nic->slot))
@@ -146,14 +163,17 @@ static int nic_plug(struct helper *h, struct nic *nic, const struct net_link *l,
 static int nic_add(struct helper *h, const struct net_link *l, struct error *err)
 {
 	struct nic *nic = nic_find(h, 0);
-	CLEAN_FD int tap = -1;
+	int fds[2 * CTL_PAIRS_MAX], r;
 
 	if (!nic)
 		return error_set(err, 0, "more than %u interfaces", NET_VIEW_LINKS);
-	if (tap_create(h->nl, h->c.dev_net, h->taps, l->mtu, 1, &tap, &nic->tap, err) < 0)
+	if (tap_create(h->nl, h->c.dev_net, h->taps, l->mtu, h->c.pairs, fds, &nic->tap, err) < 0)
 		return -1;
 	h->taps++;
-	if (nic_plug(h, nic, l, tap, err) < 0) {
+	r = nic_plug(h, nic, l, fds, err);
+	for (unsigned int i = 0; i < h->c.pairs; i++)
+		close(fds[i]);
+	if (r < 0) {
 		tc_leave(h->nl, l->ifindex);
 		return -1;
 	}

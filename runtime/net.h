@@ -19,6 +19,7 @@ struct net_config {
 	int dev_net;		 /* directory fd of the host's /dev/net */
 	int sysctl;		 /* directory fd of /proc/sys/net/ipv4 as this namespace sees it, or -1 */
 	int state_dir;		 /* the container's state directory: VM socket, log */
+	unsigned int pairs;	 /* queue pairs of each interface, 1..CTL_PAIRS_MAX */
 	bool follow;		 /* the container runs already: begin at once, errors go to the log */
 };
 

@@ -433,6 +433,14 @@ static int watch_begin(struct proxy *x, struct error *err)
 	return pid < 0 ? -1 : 0;
 }
 
+/* One queue pair serves few vCPUs well, and each costs the guest half a MiB: from four on they have one each. */
+static unsigned int net_pairs(const struct proxy_params *p)
+{
+	if (p->spec->husk.net_queues.set)
+		return p->spec->husk.net_queues.v;
+	return p->vmm.cpus < 4 ? 1 : p->vmm.cpus < CTL_PAIRS_MAX ? p->vmm.cpus : CTL_PAIRS_MAX;
+}
+
 /* The helper, from now on: it has the control connection, and a session of its own. */
 static int network_start(struct proxy *x, bool follow, struct error *err)
 {
@@ -441,6 +449,7 @@ static int network_start(struct proxy *x, bool follow, struct error *err)
 		.dev_net = x->dev_net,
 		.sysctl = x->net_sysctl,
 		.state_dir = x->p->dirfd,
+		.pairs = net_pairs(x->p),
 		.follow = follow,
 	};
 	int rc;

@@ -91,6 +91,29 @@ with_peer() {
 	has "$(ps axo comm)" "vhost-$vmm"
 }
 
+# bats test_tags=vm
+@test "with four vCPUs an interface has four queue pairs, all of them carry frames, and nothing is lost" {
+	husk_only "queues of a virtual interface"
+	with_peer
+	given '.annotations["run.husk.vcpus"] = "4"'
+	container . 'ls -d /sys/class/net/eth0/queues/rx-* | wc -l
+		netpeer echo 0.0.0.0 7777 & for i in 1 2 3 4 5 6; do netpeer talk 192.0.2.1 7778 400000 & done; wait %2 %3 %4 %5 %6 %7; echo end; sleep 1000'
+	create
+	plug
+	serve echo 192.0.2.1 7778
+	must rt start "$C"
+	wait_output '^end' 120
+	is "$(head -n1 "$T/stdout")" 4
+	is "$(grep -c '^echoed 400000' "$T/stdout")" 6
+	local i talks=()
+	for i in 1 2 3 4; do
+		netpeer talk 192.0.2.2 7777 400000 >"$T/t$i" 3>&- &
+		talks+=($!)
+	done
+	wait "${talks[@]}"
+	is "$(cat "$T"/t[1-4] | grep -c 'echoed 400000')" 4
+}
+
 @test "an interface in a given network namespace, as podman and CRI prepare it, is there from the first moment" {
 	ip netns add "$TOKEN"
 	ip link add "$V" type veth peer name eth0 netns "$TOKEN"

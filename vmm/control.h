@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control socket of husk-vmm: AF_UNIX SOCK_STREAM, listening, made by the runtime and inherited as --listen.
- * Only the user that owns the VMM process may connect (SO_PEERCRED). A client sends one struct ctl_req
- * (with `len` payload
- * bytes, and file descriptors by SCM_RIGHTS on its first byte), and gets one struct ctl_rep with `len` payload
+ * Only the user that owns the VMM process may connect (SO_PEERCRED). A client sends one struct ctl_req (with `len`
+ * payload bytes, and file descriptors by SCM_RIGHTS on its first byte), and gets one struct ctl_rep with `len` payload
  * bytes; then the next request. After a successful CTL_CONNECT the connection is a plain byte stream to the guest's
  * vsock port, half-close included. A CTL_CONNECT that arrives before the agent listens is answered when it does,
  * with -ETIMEDOUT when it does not within the boot time limit.
@@ -16,6 +15,7 @@
 #define CTL_MAGIC 0x4b535548u /* "HUSK" */
 #define CTL_PAYLOAD_MAX 4096u
 #define CTL_FDS_MAX 32u
+#define CTL_PAIRS_MAX 8u /* queue pairs of a NIC */
 
 enum ctl_op {
 	CTL_CONNECT = 1, /* arg: vsock port of the guest */
@@ -64,7 +64,7 @@ struct ctl_disk_limits {
 struct ctl_nic {
 	uint8_t mac[6];
 	uint16_t mtu;
-	uint32_t queue_pairs; /* 1..8 */
+	uint32_t queue_pairs; /* 1..CTL_PAIRS_MAX */
 	uint32_t zero;
 };
 

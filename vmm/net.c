@@ -459,7 +459,7 @@ struct virtio_dev *net_create(const struct gmem *mem, struct loop *loop, const u
 	uint64_t known = UINT64_MAX;
 	struct net *n;
 
-	if (pairs < 1 || pairs > NET_PAIRS_MAX || mtu < 68) {
+	if (pairs < 1 || pairs > CTL_PAIRS_MAX || mtu < 68) {
 		errno = EINVAL;
 		return NULL;
 	}

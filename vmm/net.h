@@ -7,10 +7,9 @@
 
 #include <stdint.h>
 
+#include "control.h"
 #include "loop.h"
 #include "virtio.h"
-
-#define NET_PAIRS_MAX 8u
 
 /**
  * net_create() - a network device
@@ -21,7 +20,7 @@
  * @tap:   one TAP fd per queue pair (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, non-blocking); owned by the device on success
  * @vhost: NULL, or one fd of /dev/vhost-net per queue pair; owned by the device on success. The kernel then serves the
  *	   queues. Where it cannot, this returns NULL, and the device can be made without
- * @pairs: 1..NET_PAIRS_MAX
+ * @pairs: 1..CTL_PAIRS_MAX
  *
  * Return: the device, to be released by net_destroy(), or NULL with errno set.
  */

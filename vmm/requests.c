@@ -109,7 +109,7 @@ static int request_add_nic(struct vm *vm, const struct ctl_req *req, const char 
 	if (req->len != sizeof(nic))
 		return -EINVAL;
 	memcpy(&nic, payload, sizeof(nic));
-	if (nic.queue_pairs == 0 || nic.queue_pairs > NET_PAIRS_MAX || req->arg > 1 ||
+	if (nic.queue_pairs == 0 || nic.queue_pairs > CTL_PAIRS_MAX || req->arg > 1 ||
 	    nfds != nic.queue_pairs * (1 + req->arg))
 		return -EINVAL;
 	n = mmio_free_slot(&vm->bus);

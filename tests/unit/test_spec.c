@@ -331,7 +331,8 @@ TEST(husks_own_annotations_are_checked)
 {
 	struct spec *s =
 		config("\"annotations\":{\"run.husk.memory\":\"256\",\"run.husk.vcpus\":\"4\",\"run.husk.debug\":"
-		       "\"true\",\"run.husk.network\":\"none\",\"run.husk.dax\":\"all\",\"run.husk.typo\":\"1\"}");
+		       "\"true\",\"run.husk.network\":\"none\",\"run.husk.dax\":\"all\","
+		       "\"run.husk.net_queues\":\"3\",\"run.husk.typo\":\"1\"}");
 
 	REQUIRE(s);
 	CHECK_EQ(s->husk.memory.v, 256);
@@ -339,12 +340,14 @@ TEST(husks_own_annotations_are_checked)
 	CHECK(s->husk.debug.v);
 	CHECK_EQ(s->husk.network, HUSK_NET_NONE);
 	CHECK_EQ(s->husk.dax, HUSK_DAX_ALL);
+	CHECK_EQ(s->husk.net_queues.v, 3);
 	CHECK_EQ(s->warnings.n, 1);
 	CHECK_CONTAINS(s->warnings.v[0], "run.husk.typo");
 	spec_free(s);
 	CHECK_REFUSED("\"annotations\":{\"run.husk.memory\":\"256m\"}", "is not a number from 32 to");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.memory\":\"8\"}", "is not a number from 32 to");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.vcpus\":\"0\"}", "is not a number from 1 to 254");
+	CHECK_REFUSED("\"annotations\":{\"run.husk.net_queues\":\"9\"}", "is not a number from 1 to 8");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.debug\":\"yes\"}", "neither true nor false");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.network\":\"host\"}", "neither auto nor none");
 	CHECK_REFUSED("\"annotations\":{\"run.husk.dax\":\"some\"}", "neither auto, none nor all");
