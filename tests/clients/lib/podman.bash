@@ -82,6 +82,10 @@ start() {
 	ID=$out
 }
 
-state_is() { [ "$(pm inspect --type container --format '{{.State.Status}}' "${2:-$C}")" = "$1" ]; }
+state_is() {
+	local s
+	s=$(pm inspect --type container --format '{{.State.Status}} {{.State.ExitCode}} {{.State.Error}}' "${2:-$C}")
+	[ "${s%% *}" = "$1" ] || { echo "state: $s"; return 1; }
+}
 inspect() { pm inspect --type container --format "$1" "${2:-$C}"; }
 log_has() { pm logs "$C" 2>&1 | grep -q -- "$1"; }
