@@ -114,8 +114,8 @@ static int set_attr(int fd, uint64_t set, uint64_t clear, uint64_t propagation, 
 }
 
 /*
- * In a user namespace the access time mode of what is cloned is locked. Engines repeat there the mode of the source on the
- * host (Docker with userns-remap). There it holds anyway: the guest's kernel keeps no access times for a share.
+ * In a user namespace the access time mode of what is cloned is locked. Engines repeat there the mode of the source on
+ * the host (Docker with userns-remap). There it holds anyway: the guest's kernel keeps no access times for a share.
  */
 static int set_bind_attr(const struct mounts *m, int fd, uint64_t set, uint64_t clear, bool recursive)
 {

@@ -136,7 +136,7 @@ static int v1_memory(const struct cgroup *cg, const struct spec_resources *r, ui
 	return 0;
 }
 
-/* The kernel compares quota / period with the parent's at every step: what is valid together may need the quota first. */
+/* The kernel compares quota / period with the parent's at every step: both may fit, but with the quota first only. */
 static int v1_cpu_quota(const struct cgroup *cg, const struct spec_resources *r, struct error *err)
 {
 	bool quota_first = false;

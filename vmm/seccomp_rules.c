@@ -61,8 +61,8 @@
 static const struct seccomp_rule vcpu_rules[] = {
 	{ .nr = SYS_ioctl,
 	  .name = "ioctl",
-	  .why = "run the vCPU; its state for error texts; TAP settings when the driver starts; vhost-net, where the host "
-		 "has it; a fault for the guest when a mapped file was cut short",
+	  .why = "run the vCPU; its state for error texts; TAP settings when the driver starts; vhost-net, where the "
+		 "host has it; a fault for the guest when a mapped file was cut short",
 	  .check = CHECK_IS32,
 	  .arg = 1,
 	  .nvalues = 14,
