@@ -100,8 +100,8 @@ static const struct seccomp_rule loop_rules[] = {
 	CALL(eventfd2, "a new device"),
 	{ .nr = SYS_ioctl,
 	  .name = "ioctl",
-	  .why = "a new device: its events; its TAP; vhost-net, where the host has it; a block device's new size; how many "
-		 "queues of its TAP the guest uses",
+	  .why = "a new device: its events; its TAP; vhost-net, where the host has it; a block device's new size; how "
+		 "many queues of its TAP the guest uses",
 	  .check = CHECK_IS32,
 	  .arg = 1,
 	  .nvalues = 8,
