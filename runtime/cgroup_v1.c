@@ -139,20 +139,16 @@ static int v1_memory(const struct cgroup *cg, const struct spec_resources *r, ui
 /* The kernel compares quota / period with the parent's at every step: both may fit, but with the quota first only. */
 static int v1_cpu_quota(const struct cgroup *cg, const struct spec_resources *r, struct error *err)
 {
-	bool quota_first = false;
+	bool period = r->cpu.period.set, quota = r->cpu.quota.set;
+	struct error ignored;
 
-	if (r->cpu.period.set && r->cpu.quota.set) {
-		struct error ignored;
-
-		quota_first = v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, &ignored) < 0;
-		if (quota_first && v1_number(cg, "cpu.cfs_quota_us", r->cpu.quota.v, err) < 0)
-			return -1;
-	}
-	if (r->cpu.period.set && v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, err) < 0)
+	if (period && v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, quota ? &ignored : err) == 0)
+		period = false;
+	else if (period && !quota)
 		return -1;
-	if (r->cpu.quota.set && !quota_first && v1_number(cg, "cpu.cfs_quota_us", r->cpu.quota.v, err) < 0)
+	if (quota && v1_number(cg, "cpu.cfs_quota_us", r->cpu.quota.v, err) < 0)
 		return -1;
-	return 0;
+	return period ? v1_number(cg, "cpu.cfs_period_us", (int64_t)r->cpu.period.v, err) : 0;
 }
 
 static int v1_cpu(const struct cgroup *cg, const struct spec_resources *r, struct error *err)

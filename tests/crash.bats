@@ -165,7 +165,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	launch
 	background "$RUNTIME_BIN" --root "$ROOT" exec "$C" sleep 1000 </dev/null >/dev/null 2>&1
 	sleep 1
-	vmm=$(own_processes | while read -r p; do [[ $(readlink "/proc/$p/exe") == *husk-vmm* ]] && echo "$p"; done | head -n1)
+	vmm=$(vmm_of)
 	[ -n "$vmm" ]
 	kill -9 "$vmm"
 	rc=0
@@ -184,7 +184,7 @@ no_sleep_77() { ! rt exec "$C" ps </dev/null | grep -q 'sleep 77'; }
 	husk_only "there is a VMM"
 	container . 'sleep 1000'
 	launch
-	vmm=$(own_processes | while read -r p; do [[ $(readlink "/proc/$p/exe") == *husk-vmm* ]] && echo "$p"; done | head -n1)
+	vmm=$(vmm_of)
 	[ -n "$vmm" ]
 	kill -STOP "$vmm"
 	before=$SECONDS

@@ -131,7 +131,7 @@ content() { debugfs -R "cat $2" "$1" 2>/dev/null; }
 	container "$(volume "$IMG" /data)" 'for i in $(seq 50); do echo "line $i" >>/data/log; done; dd if=/dev/zero bs=64k count=32 2>/dev/null | tr "\0" "A" >/data/big; sync /data/log /data/big; sync; echo synced; sleep 1000'
 	launch
 	wait_output synced
-	kill -9 "$(jq -r .vmmPid "$ROOT/$C/state.json")"
+	kill -9 "$(vmm_of)"
 	wait_status stopped
 	must rt delete --force "$C"
 	e2fsck -fy "$IMG" >"$T/fsck" 2>&1 || [ $? -eq 1 ] || fail "$(<"$T/fsck")"

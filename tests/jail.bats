@@ -9,9 +9,6 @@ local_setup() {
 	husk_only "the jail of the VMM"
 }
 
-# vmm_of ID: the VMM's pid on the host
-vmm_of() { jq -r .vmmPid "$ROOT/$1/state.json"; }
-
 # status_field TASK-DIR NAME
 status_field() { awk -v k="$2:" '$1 == k { $1 = ""; print substr($0, 2) }' "$1/status"; }
 

@@ -86,7 +86,7 @@ with_peer() {
 	serve echo 192.0.2.1 7778
 	must rt start "$C"
 	wait_output "echoed 300000" 60
-	vmm=$(jq -r .vmmPid "$ROOT/$C/state.json")
+	vmm=$(vmm_of)
 	has "$(ls -l "/proc/$vmm/fd" | grep -o vhost-net)" vhost-net
 	has "$(ps axo comm)" "vhost-$vmm"
 }

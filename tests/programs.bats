@@ -113,14 +113,6 @@ files: 1000"
 	lacks "$(<"$T/vol/log/log")" PANIC
 }
 
-# The husk-vmm of the only container.
-vmm_of() {
-	local p
-	for p in $(leaks "$TOKEN" | sed -n 's/^process \([0-9]*\) .*/\1/p'); do
-		[[ $(readlink "/proc/$p/exe") != *husk-vmm* ]] || echo "$p"
-	done
-}
-
 @test "a C project is built with make -j, and the second make finds everything up to date" {
 	need_programs gcc make
 	local k

@@ -181,10 +181,7 @@ clock_agrees() {
 @test "the jail holds: the VMM has its own namespaces, no capabilities, no new privileges and a seccomp filter" {
 	container . 'sleep 1000'
 	launch
-	vmm=
-	for p in $(leaks "$TOKEN" | sed -n 's/^process \([0-9]*\) .*/\1/p'); do
-		[[ $(readlink "/proc/$p/exe") == *husk-vmm* ]] && vmm=$p
-	done
+	vmm=$(vmm_of)
 	[ -n "$vmm" ]
 	status=$(<"/proc/$vmm/status")
 	matches "$status" 'NoNewPrivs:.1'

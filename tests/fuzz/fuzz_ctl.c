@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/unit/send_fds.h"
 #include "vmm/ctl.h"
 #include "vmm/loop.h"
 
@@ -63,28 +64,12 @@ static void answer_waiting(void)
 
 static void send_piece(int fd, const uint8_t *data, size_t len, unsigned int nfds)
 {
-	union {
-		char buf[CMSG_SPACE(sizeof(int) * 64)];
-		struct cmsghdr align;
-	} u = { 0 };
+	static const int fds[SEND_FDS_MAX]; /* copies of stdin */
+	union send_fds u;
 	struct iovec iov = { (void *)(uintptr_t)data, len };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
-	if (nfds) {
-		struct cmsghdr *h;
-
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		for (unsigned int i = 0; i < nfds; i++) {
-			int stdin_fd = 0;
-
-			memcpy(CMSG_DATA(h) + i * sizeof(int), &stdin_fd, sizeof(int));
-		}
-	}
+	send_fds_put(&m, &u, fds, nfds);
 	sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

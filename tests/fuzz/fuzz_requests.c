@@ -19,6 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/unit/send_fds.h"
 #include "vmm/balloon.h"
 #include "vmm/blk.h"
 #include "vmm/ctl.h"
@@ -133,27 +134,14 @@ static int open_kind(unsigned int kind)
 static void send_request(int fd, const struct ctl_req *req, const uint8_t *payload, unsigned int nfds,
 			 unsigned int kind)
 {
-	union {
-		char buf[CMSG_SPACE(sizeof(int) * CTL_FDS_MAX)];
-		struct cmsghdr align;
-	} u = { 0 };
+	union send_fds u;
 	struct iovec iov[2] = { { (void *)(uintptr_t)req, sizeof(*req) }, { (void *)(uintptr_t)payload, req->len } };
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
 	int fds[CTL_FDS_MAX];
 
 	for (unsigned int i = 0; i < nfds; i++)
 		fds[i] = open_kind(kind);
-	if (nfds) {
-		struct cmsghdr *h;
-
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memcpy(CMSG_DATA(h), fds, sizeof(int) * nfds);
-	}
+	send_fds_put(&m, &u, fds, nfds);
 	must(sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)(sizeof(*req) + req->len));
 	for (unsigned int i = 0; i < nfds; i++)
 		close(fds[i]);

@@ -219,6 +219,9 @@ file_has() { grep -q -- "$2" "$1" 2>/dev/null; }
 wait_output() { poll "${2:-20}" file_has "$T/stdout" "$1"; }
 gone() { [ ! -e "/proc/$1/stat" ] || [[ $(cat "/proc/$1/stat" 2>/dev/null) =~ \)\ [ZX] ]]; }
 
+# The husk-vmm of a container.
+vmm_of() { jq -r .vmmPid "$ROOT/${1:-$C}/state.json"; }
+
 # The container's cgroup directory on this host, and one of its files.
 cgroup_dir() { echo "/sys/fs/cgroup$CG${B##*/}"; }
 cgroup_file() { cat "$(cgroup_dir)/$1"; }

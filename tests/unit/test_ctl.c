@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "tests/unit/runner.h"
+#include "tests/unit/send_fds.h"
 #include "vmm/ctl.h"
 
 static struct ctl *ctl;
@@ -102,23 +103,11 @@ static bool ask(int fd, uint32_t op, uint32_t arg, const void *payload, uint32_t
 {
 	struct ctl_req req = { CTL_MAGIC, op, arg, len };
 	struct iovec iov[2] = { { &req, sizeof(req) }, { (void *)(uintptr_t)payload, len } };
-	union {
-		char buf[CMSG_SPACE(sizeof(int) * 64)];
-		struct cmsghdr align;
-	} u;
+	static const int fds[SEND_FDS_MAX]; /* copies of descriptor 0 */
+	union send_fds u;
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
 
-	if (nfds) {
-		struct cmsghdr *h;
-
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-		h = CMSG_FIRSTHDR(&m);
-		h->cmsg_level = SOL_SOCKET;
-		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-		memset(CMSG_DATA(h), 0, sizeof(int) * nfds);
-	}
+	send_fds_put(&m, &u, fds, nfds);
 	return sendmsg(fd, &m, MSG_NOSIGNAL) == (ssize_t)(sizeof(req) + len);
 }
 
