@@ -583,9 +583,9 @@ static pid_t port_spawn(unsigned int number, const char *cgroup_top)
 }
 
 /*
- * A VM that never runs, for as long as the host is up. With the first VM and after the last one KVM has the kernel patch
- * its own code (static keys of preempt notifiers and local APICs), and an emulated CPU that executes the place at that
- * moment may keep what stood there in between for good: both CPUs were seen to take the same int3 for ever.
+ * A VM that never runs, for as long as the host is up. With the first VM and after the last one KVM has the kernel
+ * patch its own code (static keys of preempt notifiers and local APICs), and an emulated CPU that executes the place at
+ * that moment may keep what stood there in between for good: both CPUs were seen to take the same int3 for ever.
  */
 static void kvm_hold(void)
 {
